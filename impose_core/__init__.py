@@ -1,0 +1,1 @@
+"""IMPose: correct a skeleton once, the clip follows."""

@@ -1,0 +1,1 @@
+"""Point trackers: where do these pixels go?"""
