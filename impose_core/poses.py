@@ -124,5 +124,6 @@ class PoseTracks:
 
     def copy(self) -> PoseTracks:
         """A ledger that shares no array with this one."""
-        arrays = {f.name: getattr(self, f.name).copy() for f in fields(self) if f.name != "skeleton"}
+        names = [f.name for f in fields(self) if f.name != "skeleton"]
+        arrays = {name: getattr(self, name).copy() for name in names}
         return PoseTracks(skeleton=self.skeleton, **arrays)

@@ -1,1 +1,5 @@
-"""Point trackers: where do these pixels go?"""
+"""Point trackers: where do these pixels go from one frame to another?"""
+
+from impose_core.points.protocol import PointSteps, PointTracker
+
+__all__ = ["PointSteps", "PointTracker"]

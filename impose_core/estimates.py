@@ -1,0 +1,58 @@
+"""What was worked out between and beyond the anchors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impose_core.anchors import rearranged
+
+
+@dataclass(slots=True, kw_only=True)
+class Estimates:
+    """The estimate of every joint between and beyond its anchors; filled as it is wanted.
+
+    Attributes:
+        xy: float64 [T, N, K, 2] pixels, also where the joint is outside the image.
+        variance: float64 [T, N, K] pixels squared per axis, as the smoother gives it.
+        visible: bool [T, N, K]: some track still looks at the joint.
+        bridged: bool [T, N, K]: there is an anchor on both sides.
+        known: bool [T, N, K]: the four above are valid.
+        reading: float64 [T, N, K, 2] pixels, NaN for none; reading_deviation [T, N, K].
+        read: bool [T, N]: the reader was asked about this person on this frame.
+    """
+
+    xy: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+    bridged: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    reading: NDArray[np.float64]
+    reading_deviation: NDArray[np.float64]
+    read: NDArray[np.bool_]
+
+    @classmethod
+    def unknown(cls, shape: tuple[int, int, int]) -> Estimates:
+        """Nothing estimated yet over [T, N, K]."""
+        return cls(
+            xy=np.full((*shape, 2), np.nan),
+            variance=np.full(shape, np.nan),
+            visible=np.zeros(shape, bool),
+            bridged=np.zeros(shape, bool),
+            known=np.zeros(shape, bool),
+            reading=np.full((*shape, 2), np.nan),
+            reading_deviation=np.full(shape, np.nan),
+            read=np.zeros(shape[:2], bool),
+        )
+
+    def persons(self, columns: NDArray[np.int64]) -> Estimates:
+        """The same with the N axis rearranged (-1: a person nothing is known of)."""
+        nothing = {"visible": False, "bridged": False, "known": False, "read": False}
+        return Estimates(
+            **{
+                name: rearranged(getattr(self, name), columns, nothing.get(name, np.nan))
+                for name in self.__slots__
+            }
+        )

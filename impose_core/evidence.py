@@ -1,0 +1,263 @@
+"""What the point tracker saw: every joint followed from its anchors, both ways in time.
+
+Between two anchors a joint is followed forward from the left one and backward from the right
+one, independently of every other joint; so evidence hangs on nothing but the pixels and the
+anchor it starts from, stays valid while that anchor stays, and a correction re-tracks only
+what starts from it. Beyond the outermost anchor a lost joint has no second track to rely on:
+there it follows its person's common motion instead, and the joints of one person hang together.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impose_core.anchors import NO_FRAME, Anchor, AnchorGrid, rearranged
+from impose_core.config import TrackingConfig
+from impose_core.frames import FrameSource
+from impose_core.geometry import robust_similarity
+from impose_core.points import PointTracker
+from impose_core.stopwatch import Stopwatch
+
+FORWARD, BACKWARD = 1, -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectedTracks:
+    """One direction's tracks; the arrays are filled as they are wanted.
+
+    Attributes:
+        xy: float32 [T, N, K, 2] pixels: where the joint arrived on frame t, coming from its
+            anchor (an anchor itself is not written here).
+        deviation: float32 [T, N, K] pixels, one sigma of the step that arrived on t.
+        lost: bool [T, N, K]: that step failed its check.
+        known: bool [T, N, K]: the three above are valid.
+    """
+
+    xy: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+    lost: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def unknown(cls, shape: tuple[int, int, int]) -> DirectedTracks:
+        """Nothing tracked yet over [T, N, K]."""
+        return cls(
+            xy=np.full((*shape, 2), np.nan, np.float32),
+            deviation=np.full(shape, np.nan, np.float32),
+            lost=np.zeros(shape, bool),
+            known=np.zeros(shape, bool),
+        )
+
+    def persons(self, columns: NDArray[np.int64]) -> DirectedTracks:
+        """The same tracks with the N axis rearranged (-1: a person nothing is known of)."""
+        return DirectedTracks(
+            xy=rearranged(self.xy, columns, np.nan),
+            deviation=rearranged(self.deviation, columns, np.nan),
+            lost=rearranged(self.lost, columns, False),
+            known=rearranged(self.known, columns, False),
+        )
+
+
+class EncodedFrames:
+    """The frames of a source, encoded for one tracker; the latest few stay at hand."""
+
+    def __init__(
+        self, source: FrameSource, tracker: PointTracker, *, capacity: int, watch: Stopwatch
+    ) -> None:
+        self._source, self._tracker, self._watch = source, tracker, watch
+        self._capacity = capacity
+        self._kept: OrderedDict[int, Any] = OrderedDict()
+
+    def __getitem__(self, frame: int) -> Any:
+        """The encoded frame ``frame``."""
+        if frame not in self._kept:
+            with self._watch.stage("decode"):
+                image = self._source.read(frame)
+            with self._watch.stage("track"):
+                self._kept[frame] = self._tracker.encode(image)
+            if len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(frame)
+        return self._kept[frame]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Steps of A joints: ``xy`` float64 [A, 2], ``deviation`` float64 [A] px, ``lost`` [A]."""
+
+    xy: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    lost: NDArray[np.bool_]
+
+
+def follow(
+    tracker: PointTracker,
+    source: Any,
+    target: Any,
+    xy: NDArray[np.float64],
+    *,
+    size: NDArray[np.float64],
+    person: NDArray[np.int64],
+    config: TrackingConfig,
+) -> Steps:
+    """One step of A joints from one encoded frame to a neighbouring one.
+
+    Args:
+        tracker: made ``source`` and ``target``.
+        source: the frame the joints are on.
+        target: the frame they go to.
+        xy: [A, 2] pixels.
+        size: [A] body size in pixels.
+        person: [A] joints of one person hang together: those that are lost follow the
+            others' common motion. -1 marks a joint that stands alone and waits where it is.
+        config: thresholds.
+    """
+    steps = tracker.step(source, target, xy)
+    lost = steps.error > config.lost_error * size
+    moved = np.where(lost[:, None], xy, steps.xy)
+    for one in np.unique(person[person >= 0]):
+        mine = np.flatnonzero(person == one)
+        good = mine[~lost[mine]]
+        matrix = robust_similarity(xy[good], steps.xy[good], scale=config.scale_per_step)
+        common = xy[mine] @ matrix[:, :2].T + matrix[:, 2]
+        astray = np.hypot(*(steps.xy[mine] - common).T) > config.far_from_body * size[mine]
+        lost[mine] |= astray
+        moved[mine[lost[mine]]] = common[lost[mine]]
+    error = np.where(lost, 0.0, steps.error)
+    deviation = np.where(lost, config.lost_deviation * size + 1.0, config.step_deviation + error)
+    return Steps(xy=moved, deviation=deviation, lost=lost)
+
+
+class Evidence:
+    """The tracks of a video in both directions, kept while their anchors stay."""
+
+    def __init__(
+        self, grid: AnchorGrid, tracker: PointTracker, frames: EncodedFrames, config: TrackingConfig
+    ) -> None:
+        self.forward = DirectedTracks.unknown(grid.kind.shape)
+        self.backward = DirectedTracks.unknown(grid.kind.shape)
+        self.grid = grid
+        self._tracker, self._frames, self._config = tracker, frames, config
+
+    def rebase(self, grid: AnchorGrid) -> None:
+        """Take ``grid`` (of the same shape) as the anchors; forget what hung on changed ones."""
+        previous_changed, following_changed = grid.changed_since(self.grid)
+        for tracks, arrival, start, changed, far, old_far in (
+            # what arrives on t started from the anchor before t, or after it
+            (self.forward, slice(1, None), slice(None, -1), previous_changed,
+             grid.following, self.grid.following),
+            (self.backward, slice(None, -1), slice(1, None), following_changed,
+             grid.previous, self.grid.previous),
+        ):  # fmt: skip
+            beyond, was_beyond = far[arrival] == NO_FRAME, old_far[arrival] == NO_FRAME
+            stale = changed[start] | (beyond != was_beyond)
+            # beyond the outermost anchor the joints of a person hang together
+            shaken = (stale & (beyond | was_beyond)).any(-1, keepdims=True)
+            tracks.known[arrival] &= ~(stale | (beyond & shaken))
+        self.grid = grid
+
+    def persons(self, columns: NDArray[np.int64]) -> None:
+        """Rearrange the N axis: new person n was person ``columns[n]``, or is new (-1)."""
+        self.grid = self.grid.persons(columns)
+        self.forward, self.backward = (
+            tracks.persons(columns) for tracks in (self.forward, self.backward)
+        )
+
+    def cover(self, start: int, stop: int, watch: Stopwatch) -> None:
+        """Track whatever the frames ``start`` to ``stop`` (exclusive) need."""
+        self._sweep(FORWARD, start, stop, watch)
+        self._sweep(BACKWARD, start, stop, watch)
+
+    def _sweep(self, direction: int, start: int, stop: int, watch: Stopwatch) -> None:
+        grid, last = self.grid, len(self.grid.kind) - 1
+        if direction == FORWARD:
+            tracks, origin, far = self.forward, grid.previous, grid.following
+            begun, ended = grid.previous[start], grid.following[stop - 1]
+        else:
+            tracks, origin, far = self.backward, grid.following, grid.previous
+            begun, ended = grid.following[stop - 1], grid.previous[start]
+        edge = (start, stop - 1) if direction == FORWARD else (stop - 1, start)
+        first = _outermost(begun, edge[0], -direction)
+        end = _outermost(ended, edge[1], direction)
+        for t in range(first, end, direction):
+            u = t + direction
+            if not 0 <= u <= last:
+                break
+            wanted = self._wanted(direction, t, u, start, stop, origin, far)
+            beyond = wanted & (far[u] == NO_FRAME)
+            missing = wanted & ~tracks.known[u]
+            # beyond the outermost anchor a person is tracked as a whole or not at all
+            missing |= beyond & (beyond & missing).any(-1, keepdims=True)
+            if missing.any():
+                source, target = self._frames[t], self._frames[u]
+                with watch.stage("track"):
+                    self._step(tracks, origin, t, u, missing, beyond, source, target)
+
+    def _wanted(
+        self,
+        direction: int,
+        t: int,
+        u: int,
+        start: int,
+        stop: int,
+        origin: NDArray[np.int32],
+        far: NDArray[np.int32],
+    ) -> NDArray[np.bool_]:
+        """[N, K]: joints whose step from ``t`` to ``u`` the frames start..stop-1 need."""
+        grid = self.grid
+        begun, ended = origin[t], far[u]
+        far_kind = grid.kind_at(ended)
+        bridged = far_kind == Anchor.PLACED
+        if direction == FORWARD:
+            touches = (begun < stop) & (ended >= start)
+            in_range = u < stop
+        else:
+            touches = (begun >= start) & (ended < stop)
+            in_range = u >= start
+        # an absent anchor ends what comes before it, and nothing comes back out of it
+        opens = ended == NO_FRAME
+        if direction == FORWARD:
+            opens |= (far_kind == Anchor.ABSENT) & (ended != u)
+        wanted = (bridged & touches) | (opens & in_range)
+        return np.asarray(wanted & (grid.kind_at(begun) == Anchor.PLACED))
+
+    def _step(
+        self,
+        tracks: DirectedTracks,
+        origin: NDArray[np.int32],
+        t: int,
+        u: int,
+        missing: NDArray[np.bool_],
+        beyond: NDArray[np.bool_],
+        source: Any,
+        target: Any,
+    ) -> None:
+        n, k = np.nonzero(missing)
+        at_anchor = self.grid.kind[t, n, k] == Anchor.PLACED
+        xy = np.where(at_anchor[:, None], self.grid.xy[t, n, k], tracks.xy[t, n, k])
+        steps = follow(
+            self._tracker,
+            source,
+            target,
+            xy.astype(np.float64),
+            size=self.grid.size_at(origin[t])[n, k],
+            person=np.where(beyond[n, k], n, -1),
+            config=self._config,
+        )
+        tracks.xy[u, n, k] = steps.xy
+        tracks.deviation[u, n, k] = steps.deviation
+        tracks.lost[u, n, k] = steps.lost
+        tracks.known[u, n, k] = True
+
+
+def _outermost(anchors: NDArray[np.int32], edge: int, direction: int) -> int:
+    """The anchor furthest in ``direction``, or ``edge`` where none lies beyond it."""
+    there = anchors[anchors != NO_FRAME]
+    if not len(there):
+        return edge
+    return int(max(edge, there.max()) if direction > 0 else min(edge, there.min()))

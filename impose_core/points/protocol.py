@@ -1,0 +1,43 @@
+"""What a point tracker must promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointSteps:
+    """Where points went.
+
+    Attributes:
+        xy: float64 [P, 2] pixels in the target frame (origin at the outer corner of the
+            top-left pixel).
+        error: float64 [P] pixels: how far the way back misses the start; inf where the
+            tracker found nothing.
+    """
+
+    xy: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
+class PointTracker(Protocol):
+    """Follows anonymous points from one frame to a near one, either way in time.
+
+    Encode once, query often: an image is encoded once and stepped from and to many times.
+    A tracker must treat every point independently of the others given with it, must return
+    the same for the same input, and must not keep state between calls.
+    """
+
+    name: str
+
+    def encode(self, image: NDArray[np.uint8]) -> Any:
+        """Prepare an RGB image [H, W, 3]; the answer means something to this tracker only."""
+        ...
+
+    def step(self, source: Any, target: Any, xy: NDArray[np.float64]) -> PointSteps:
+        """Follow ``xy`` [P, 2] (pixels, finite) from one encoded frame to another."""
+        ...

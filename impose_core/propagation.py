@@ -1,0 +1,126 @@
+"""The path of a correction through time, window by window (paper III-C, V-C).
+
+Evidence first: every joint is followed from its anchors, forward from the left one and
+backward from the right one. Then the estimate: one trajectory per joint out of all evidence,
+anchors untouched. A pose reader, where the engine has one, reads each frame around that
+first estimate, and the estimate is made again with its readings: a tracked point is a prior,
+not an answer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impose_core.anchors import Anchor, AnchorGrid
+from impose_core.chains import Spans, chains_of, nodes_of, unsolved, visible_nodes
+from impose_core.config import Config
+from impose_core.engine import Engine
+from impose_core.estimates import Estimates
+from impose_core.evidence import EncodedFrames, Evidence
+from impose_core.frames import FrameSource
+from impose_core.skeleton import Skeleton
+from impose_core.smoothing import smooth
+from impose_core.stopwatch import Stopwatch
+
+
+class Propagation:
+    """All that was worked out about one video; marks go in, estimates come out."""
+
+    def __init__(
+        self,
+        frames: FrameSource,
+        *,
+        skeleton: Skeleton,
+        engine: Engine,
+        config: Config,
+        watch: Stopwatch,
+    ) -> None:
+        self._frames, self._skeleton = frames, skeleton
+        self._engine, self._config, self._watch = engine, config, watch
+        shape = (len(frames), 0, len(skeleton))
+        self.estimates = Estimates.unknown(shape)
+        nobody = AnchorGrid.nobody(len(frames), len(skeleton))
+        encoded = EncodedFrames(
+            frames, engine.points, capacity=config.encoded_frames, watch=watch
+        )
+        self._evidence = Evidence(nobody, engine.points, encoded, config.tracking)
+
+    @property
+    def grid(self) -> AnchorGrid:
+        """The anchors the estimates hang on."""
+        return self._evidence.grid
+
+    def rebase(self, grid: AnchorGrid, columns: NDArray[np.int64]) -> None:
+        """Take ``grid`` as the anchors; estimates that hung on changed ones are forgotten.
+
+        ``columns`` says for each person of ``grid`` which one it was before, -1 for a new one.
+        """
+        self._evidence.persons(columns)
+        self.estimates = self.estimates.persons(columns)
+        old = self.grid
+        previous_changed, following_changed = grid.changed_since(old)
+        known_before = [self._evidence.forward.known.copy(), self._evidence.backward.known.copy()]
+        self._evidence.rebase(grid)
+        # an open trajectory also falls when its person's other joints lost their evidence
+        stale = previous_changed | following_changed
+        for before, tracks in zip(
+            known_before, (self._evidence.forward, self._evidence.backward), strict=True
+        ):
+            stale |= before & ~tracks.known
+        self.estimates.known &= ~stale
+        self.estimates.read &= ~stale.any(-1)
+
+    def estimate(self, start: int, stop: int) -> None:
+        """Make the estimates of frames ``start`` to ``stop`` (exclusive) known."""
+        self._evidence.cover(start, stop, self._watch)
+        with self._watch.stage("estimate"):
+            spans = unsolved(self.grid, self.estimates.known, start, stop)
+            self._solve(spans)
+        if self._engine.reader is not None and len(spans):
+            self._read(spans)
+            with self._watch.stage("estimate"):
+                self._solve(spans)
+
+    def _solve(self, spans: Spans) -> None:
+        if not len(spans):
+            return
+        nodes = nodes_of(spans, self.grid)
+        chains = chains_of(spans, nodes, self._evidence, self.estimates)
+        result = smooth(chains, self._config.estimate)
+        visible = visible_nodes(
+            spans,
+            nodes,
+            chains,
+            self._evidence,
+            self.estimates,
+            result.xy,
+            self._config.visibility,
+        )
+        write = nodes.inner
+        at = (nodes.frame[write], nodes.person[write], nodes.joint[write])
+        self.estimates.xy[at] = result.xy[write]
+        self.estimates.variance[at] = result.variance[write]
+        self.estimates.visible[at] = visible[write]
+        self.estimates.bridged[at] = spans.bridged[nodes.span[write]]
+        self.estimates.known[at] = True
+
+    def _read(self, spans: Spans) -> None:
+        """Ask the reader about every frame of ``spans``, anchors included, once."""
+        reader = self._engine.reader
+        assert reader is not None
+        e, grid = self.estimates, self.grid
+        for t in range(int(spans.first.min()), int(spans.last.max()) + 1):
+            touched = spans.person[(spans.first <= t) & (t <= spans.last)]
+            ask = np.unique(touched[~e.read[t, touched]])
+            if not len(ask):
+                continue
+            placed = grid.kind[t, ask] == Anchor.PLACED
+            prior = np.where(placed[..., None], grid.xy[t, ask], e.xy[t, ask])
+            with self._watch.stage("decode"):
+                image = self._frames.read(t)
+            with self._watch.stage("read"):
+                readings = reader.read(image, self._skeleton, prior, placed)
+            e.reading[t, ask] = readings.xy
+            e.reading_deviation[t, ask] = readings.deviation
+            e.read[t, ask] = True

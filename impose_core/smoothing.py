@@ -1,0 +1,266 @@
+"""From evidence to one trajectory per joint, with its deviation (DESIGN section 3).
+
+A *chain* is one joint over the frames from one anchor to the next. Between neighbouring
+frames three things speak about the joint's step: the forward track, the backward track and a
+weak pull towards straight motion. The forward track is right until it slips, the backward
+track only after it slipped in its own direction; where the two lie on each other neither has
+slipped, for two trackers do not err alike. So the moment of changing over from the one to the
+other has a posterior, and each track's trust in a step is the probability that the step lies
+on its side of it (or that it reached the far anchor and never slipped at all). With these
+variances the trajectory is the exact Gaussian smoother: one tridiagonal system for all chains
+of all joints and persons at once, whose inverse's diagonal is the variance of each joint.
+
+Readings of a pose reader enter as absolute robust terms beside the steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dpttrf, dpttrs
+
+from impose_core.config import EstimateConfig
+from impose_core.errors import UsageError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chains:
+    """C chains, their nodes (joint on a frame) one after the other: M nodes in all.
+
+    Attributes:
+        first: int64 [C], index of each chain's first node; the chains follow one another.
+        forward, backward: float64 [M, 2] pixels: each direction's track, equal to the anchor
+            at its own; NaN throughout a chain that has no such track.
+        forward_deviation, backward_deviation: float64 [M] pixels, one sigma of the step from
+            a node to the *next* one; a chain's last entry is not read.
+        start_variance, end_variance: float64 [C] pixels squared: 0 pins the end node to its
+            track, inf leaves it free.
+        size: float64 [C] pixels: body size.
+        reading: float64 [M, 2] pixels, NaN for none.
+        reading_deviation: float64 [M] pixels, one sigma.
+    """
+
+    first: NDArray[np.int64]
+    forward: Floats
+    backward: Floats
+    forward_deviation: Floats
+    backward_deviation: Floats
+    start_variance: Floats
+    end_variance: Floats
+    size: Floats
+    reading: Floats
+    reading_deviation: Floats
+
+    def __post_init__(self) -> None:
+        nodes, chains = len(self.forward), len(self.first)
+        expected = {
+            "backward": (nodes, 2),
+            "reading": (nodes, 2),
+            "forward_deviation": (nodes,),
+            "backward_deviation": (nodes,),
+            "reading_deviation": (nodes,),
+            "start_variance": (chains,),
+            "end_variance": (chains,),
+            "size": (chains,),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise UsageError(
+                    f"Expected '{name}' to have shape {shape}, got {getattr(self, name).shape}."
+                )
+
+    @property
+    def length(self) -> NDArray[np.int64]:
+        """[C]: nodes per chain."""
+        return np.diff(np.append(self.first, len(self.forward)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectories:
+    """``xy`` float64 [M, 2] pixels and ``variance`` float64 [M] (per axis, pixels squared)."""
+
+    xy: Floats
+    variance: Floats
+
+
+def smooth(chains: Chains, config: EstimateConfig) -> Trajectories:
+    """The most probable trajectory of every chain, with its posterior variance."""
+    if len(chains.first) == 0:
+        return Trajectories(xy=np.empty((0, 2)), variance=np.empty(0))
+    increment, precision = _steps(chains, config)
+    anchor, anchor_precision = _ends(chains)
+    reading = np.nan_to_num(chains.reading)
+    has_reading = np.isfinite(chains.reading).all(-1)
+    reading_precision = np.where(has_reading, 1 / chains.reading_deviation**2, 0.0)
+    result = _solve(increment, precision, anchor, anchor_precision, reading, reading_precision)
+    if has_reading.any():
+        # a reading that disagrees with its trajectory is outvoted, not averaged
+        nu = config.reading_nu
+        for _ in range(config.reading_rounds):
+            squared = ((result.xy - reading) ** 2).sum(-1) * reading_precision
+            weight = (nu + 2) / (nu + squared)
+            result = _solve(
+                increment, precision, anchor, anchor_precision, reading, reading_precision * weight
+            )
+    return result
+
+
+def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats]:
+    """Mean [M, 2] and precision [M] of each step to the next node; 0 precision at chain ends."""
+    length = chains.length
+    chain = np.repeat(np.arange(len(length)), length)
+    last = np.append(chains.first[1:], len(chain)) - 1
+    is_step = np.ones(len(chain), bool)
+    is_step[last] = False
+
+    steps = np.maximum(length - 1, 1)
+    floor = chains.size**2 * (config.step_floor**2 + config.click_deviation**2 / steps)
+    forward_variance = np.where(is_step, chains.forward_deviation**2 + floor[chain], 0.0)
+    backward_variance = np.where(is_step, chains.backward_deviation**2 + floor[chain], 0.0)
+    forward_trust, backward_trust = _trust(
+        chains, forward_variance, backward_variance, chain, last, config
+    )
+
+    forward_step, backward_step = _differences(chains.forward), _differences(chains.backward)
+    has_forward, has_backward = (
+        is_step & np.isfinite(step).all(-1) for step in (forward_step, backward_step)
+    )
+    forward_precision = _over(forward_trust, forward_variance, has_forward)
+    backward_precision = _over(backward_trust, backward_variance, has_backward)
+    straight_step, straight_precision = _straight(
+        chains, forward_step, backward_step, has_forward & has_backward, chain, last, config
+    )
+    precision = forward_precision + backward_precision + straight_precision
+    total = (
+        forward_precision[:, None] * np.nan_to_num(forward_step)
+        + backward_precision[:, None] * np.nan_to_num(backward_step)
+        + straight_precision[:, None] * straight_step
+    )
+    return total / np.where(precision > 0, precision, 1.0)[:, None], precision
+
+
+def _trust(
+    chains: Chains,
+    forward_variance: Floats,
+    backward_variance: Floats,
+    chain: NDArray[np.int64],
+    last: NDArray[np.int64],
+    config: EstimateConfig,
+) -> tuple[Floats, Floats]:
+    """Probability [M] that each direction still (already) follows the joint in each step."""
+    first = chains.first
+    up_to = np.cumsum(forward_variance) - forward_variance
+    forward_total = up_to - up_to[first][chain]
+    up_to = np.cumsum(backward_variance) - backward_variance
+    backward_total = (up_to[last])[chain] - up_to
+    jump = ((chains.forward - chains.backward) ** 2).sum(-1)
+    both = np.isfinite(jump)
+    jump = np.where(both, jump, 0.0) / np.maximum(forward_total + backward_total, 1e-12)
+
+    nu = config.jump_nu
+    log_likelihood = -(nu + 2) / 2 * np.log1p(jump / nu)
+    best = np.maximum.reduceat(log_likelihood, first)
+    likelihood = np.exp(log_likelihood - best[chain])
+    posterior = likelihood / np.add.reduceat(likelihood, first)[chain]
+    cumulated = np.cumsum(posterior)
+    passed = np.clip(cumulated - (cumulated[first] - posterior[first])[chain], 0.0, 1.0)
+
+    forward_closes = (1 / (1 + jump[last]))[chain]
+    backward_closes = (1 / (1 + jump[first]))[chain]
+    forward_trust = forward_closes + (1 - forward_closes) * (1 - passed)
+    backward_trust = backward_closes + (1 - backward_closes) * passed
+    # a chain with one track only has nothing to be judged by
+    return (
+        np.where(both, np.maximum(forward_trust, config.lost_share), 1.0),
+        np.where(both, np.maximum(backward_trust, config.lost_share), 1.0),
+    )
+
+
+def _straight(
+    chains: Chains,
+    forward_step: Floats,
+    backward_step: Floats,
+    both: NDArray[np.bool_],
+    chain: NDArray[np.int64],
+    last: NDArray[np.int64],
+    config: EstimateConfig,
+) -> tuple[Floats, Floats]:
+    """The pull towards straight motion: step [M, 2], precision [M].
+
+    Its strength comes from the chain's own measured steps: a joint that moves evenly is
+    pulled firmly, one that dances hardly at all.
+    """
+    first = chains.first
+    steps = np.maximum(chains.length - 1, 1)
+    whole = np.nan_to_num(chains.backward[last] - chains.forward[first])
+    straight = (whole / steps[:, None])[chain]
+    squared = ((forward_step - straight) ** 2 + (backward_step - straight) ** 2).sum(-1) / 4
+    mean = np.add.reduceat(np.where(both, squared, 0.0), first) / steps
+    variance = np.maximum(config.straight_variance * mean, 1e-4)[chain]
+    return straight, np.where(both, 1 / variance, 0.0)
+
+
+def _ends(chains: Chains) -> tuple[Floats, Floats]:
+    """Where end nodes are held [M, 2] and how firmly [M]: inf pins, 0 leaves free."""
+    anchor = np.zeros_like(chains.forward)
+    precision = np.zeros(len(anchor))
+    last = np.append(chains.first[1:], len(anchor)) - 1
+    for node, track, variance in (
+        (chains.first, chains.forward, chains.start_variance),
+        (last, chains.backward, chains.end_variance),
+    ):
+        held = np.isfinite(variance)
+        anchor[node[held]] = track[node[held]]
+        with np.errstate(divide="ignore"):
+            precision[node[held]] = 1 / variance[held]
+    return anchor, precision
+
+
+def _solve(
+    increment: Floats,
+    precision: Floats,
+    anchor: Floats,
+    anchor_precision: Floats,
+    reading: Floats,
+    reading_precision: Floats,
+) -> Trajectories:
+    """Minimise the weighted squares of steps, ends and readings over all nodes."""
+    pinned = np.isinf(anchor_precision)
+    before = np.append(0.0, precision[:-1])  # of the step that leads to a node
+    push = precision[:, None] * increment
+    held = np.where(pinned, 0.0, anchor_precision)
+    diagonal = before + precision + held + reading_precision
+    right = held[:, None] * anchor + reading_precision[:, None] * reading - push
+    right[1:] += push[:-1]
+
+    # pinned nodes leave the system: their neighbours know where they are
+    coupling = -precision[:-1].copy()
+    to_next, to_previous = pinned[:-1], pinned[1:]
+    right[1:][to_next] -= coupling[to_next, None] * anchor[:-1][to_next]
+    right[:-1][to_previous] -= coupling[to_previous, None] * anchor[1:][to_previous]
+    coupling[to_next | to_previous] = 0.0
+    diagonal[pinned], right[pinned] = 1.0, anchor[pinned]
+
+    pivots, factors, failed = dpttrf(diagonal, coupling)
+    if failed:
+        raise UsageError(
+            f"Expected every chain to be held somewhere, got a free one (node {failed - 1})."
+        )
+    xy, _ = dpttrs(pivots, factors, right)
+    from_the_end, _, _ = dpttrf(diagonal[::-1], coupling[::-1])
+    variance = 1 / (pivots + from_the_end[::-1] - diagonal)
+    xy[pinned], variance[pinned] = anchor[pinned], 0.0
+    return Trajectories(xy=xy, variance=np.maximum(variance, 0.0))
+
+
+def _differences(track: Floats) -> Floats:
+    """The step from each node to the next; the last entry is NaN."""
+    return np.append(np.diff(track, axis=0), np.full((1, 2), np.nan), axis=0)
+
+
+def _over(trust: Floats, variance: Floats, where: NDArray[np.bool_]) -> Floats:
+    return np.where(where, trust / np.where(variance > 0, variance, 1.0), 0.0)
