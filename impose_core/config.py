@@ -16,7 +16,7 @@ class TrackingConfig:
 
     step_deviation: float = 0.3
     """Pixels, one sigma: a step that passed its round trip without error."""
-    lost_error: float = 0.08
+    lost_error: float = 0.06
     """Body sizes: a round trip that misses its start by more has lost the joint (measured)."""
     lost_deviation: float = 0.03
     """Body sizes, one sigma per step: the motion of a joint that is lost."""
@@ -36,7 +36,7 @@ class EstimateConfig:
     click_deviation: float = 0.025
     """Body sizes, one sigma: how exactly a person hits a joint. Spread over the whole span,
     so that short spans trust the tracks' jitter less (measured)."""
-    jump_nu: float = 3.0
+    jump_nu: float = 30.0
     """Degrees of freedom of the Student-t that judges where the two tracks meet."""
     lost_share: float = 1e-3
     """Least trust in a direction after it parted from the other (1 is full trust)."""
@@ -47,7 +47,7 @@ class EstimateConfig:
     """Degrees of freedom of the Student-t of a reader's readings."""
     reading_rounds: int = 5
     """Rounds of reweighting when there are readings."""
-    bridged_scale: float = 1.0
+    bridged_scale: float = 1.1
     """Calibration: reported deviation over the posterior's, between two anchors."""
     open_scale: float = 1.0
     """Calibration: the same beyond the outermost anchor."""

@@ -47,6 +47,11 @@ class Estimates:
             read=np.zeros(shape[:2], bool),
         )
 
+    def rows(self, start: int, stop: int, columns: NDArray[np.int64]) -> Estimates:
+        """Frames ``start`` to ``stop`` (exclusive) alone, the N axis rearranged."""
+        cut = {name: getattr(self, name)[start:stop] for name in self.__slots__}
+        return Estimates(**cut).persons(columns)
+
     def persons(self, columns: NDArray[np.int64]) -> Estimates:
         """The same with the N axis rearranged (-1: a person nothing is known of)."""
         nothing = {"visible": False, "bridged": False, "known": False, "read": False}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from impose_core.anchors import Anchor, AnchorGrid
+from impose_core.anchors import NO_FRAME, Anchor, AnchorGrid
 from impose_core.chains import Spans, chains_of, nodes_of, unsolved, visible_nodes
 from impose_core.config import Config
 from impose_core.engine import Engine
@@ -50,6 +50,14 @@ class Propagation:
     def grid(self) -> AnchorGrid:
         """The anchors the estimates hang on."""
         return self._evidence.grid
+
+    def is_known(self) -> NDArray[np.bool_]:
+        """[T]: every joint that has anchors to hang on is estimated there."""
+        grid = self.grid
+        speaks = (grid.kind_at(grid.previous) == Anchor.PLACED) | (
+            (grid.previous == NO_FRAME) & (grid.kind_at(grid.following) == Anchor.PLACED)
+        )
+        return ~(speaks & (grid.kind == Anchor.NONE) & ~self.estimates.known).any((1, 2))
 
     def rebase(self, grid: AnchorGrid, columns: NDArray[np.int64]) -> None:
         """Take ``grid`` as the anchors; estimates that hung on changed ones are forgotten.

@@ -91,7 +91,7 @@ def smooth(chains: Chains, config: EstimateConfig) -> Trajectories:
     """The most probable trajectory of every chain, with its posterior variance."""
     if len(chains.first) == 0:
         return Trajectories(xy=np.empty((0, 2)), variance=np.empty(0))
-    increment, precision = _steps(chains, config)
+    increment, precision, doubt = _steps(chains, config)
     anchor, anchor_precision = _ends(chains)
     reading = np.nan_to_num(chains.reading)
     has_reading = np.isfinite(chains.reading).all(-1)
@@ -106,11 +106,15 @@ def smooth(chains: Chains, config: EstimateConfig) -> Trajectories:
             result = _solve(
                 increment, precision, anchor, anchor_precision, reading, reading_precision * weight
             )
-    return result
+    held = np.isinf(anchor_precision)
+    return Trajectories(xy=result.xy, variance=result.variance + np.where(held, 0.0, doubt))
 
 
-def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats]:
-    """Mean [M, 2] and precision [M] of each step to the next node; 0 precision at chain ends."""
+def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats, Floats]:
+    """Mean [M, 2] and precision [M] of each step to the next node, and doubt [M].
+
+    Precision is 0 at chain ends. Doubt is the variance of not knowing which track is right.
+    """
     length = chains.length
     chain = np.repeat(np.arange(len(length)), length)
     last = np.append(chains.first[1:], len(chain)) - 1
@@ -119,18 +123,15 @@ def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats]:
 
     steps = np.maximum(length - 1, 1)
     floor = chains.size**2 * (config.step_floor**2 + config.click_deviation**2 / steps)
-    forward_variance = np.where(is_step, chains.forward_deviation**2 + floor[chain], 0.0)
-    backward_variance = np.where(is_step, chains.backward_deviation**2 + floor[chain], 0.0)
-    forward_trust, backward_trust = _trust(
-        chains, forward_variance, backward_variance, chain, last, config
-    )
-
     forward_step, backward_step = _differences(chains.forward), _differences(chains.backward)
     has_forward, has_backward = (
         is_step & np.isfinite(step).all(-1) for step in (forward_step, backward_step)
     )
-    forward_precision = _over(forward_trust, forward_variance, has_forward)
-    backward_precision = _over(backward_trust, backward_variance, has_backward)
+    forward_variance = np.where(has_forward, chains.forward_deviation**2 + floor[chain], 0.0)
+    backward_variance = np.where(has_backward, chains.backward_deviation**2 + floor[chain], 0.0)
+    trust = _trust(chains, forward_variance, backward_variance, chain, last, config)
+    forward_precision = _over(trust.forward, forward_variance, has_forward)
+    backward_precision = _over(trust.backward, backward_variance, has_backward)
     straight_step, straight_precision = _straight(
         chains, forward_step, backward_step, has_forward & has_backward, chain, last, config
     )
@@ -140,7 +141,20 @@ def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats]:
         + backward_precision[:, None] * np.nan_to_num(backward_step)
         + straight_precision[:, None] * straight_step
     )
-    return total / np.where(precision > 0, precision, 1.0)[:, None], precision
+    return total / np.where(precision > 0, precision, 1.0)[:, None], precision, trust.doubt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trust:
+    """Per node [M]: trust in each direction's step to the next node, and the ``doubt``.
+
+    Doubt is the spread, per axis and in pixels squared, of the node's place over the two
+    tracks, each as probable as the changing-over makes it (law of total variance).
+    """
+
+    forward: Floats
+    backward: Floats
+    doubt: Floats
 
 
 def _trust(
@@ -150,16 +164,17 @@ def _trust(
     chain: NDArray[np.int64],
     last: NDArray[np.int64],
     config: EstimateConfig,
-) -> tuple[Floats, Floats]:
-    """Probability [M] that each direction still (already) follows the joint in each step."""
+) -> _Trust:
+    """How probable it is that each direction still (already) follows the joint."""
     first = chains.first
     up_to = np.cumsum(forward_variance) - forward_variance
     forward_total = up_to - up_to[first][chain]
     up_to = np.cumsum(backward_variance) - backward_variance
     backward_total = (up_to[last])[chain] - up_to
-    jump = ((chains.forward - chains.backward) ** 2).sum(-1)
-    both = np.isfinite(jump)
-    jump = np.where(both, jump, 0.0) / np.maximum(forward_total + backward_total, 1e-12)
+    apart = ((chains.forward - chains.backward) ** 2).sum(-1)
+    both = np.isfinite(apart)
+    apart = np.where(both, apart, 0.0)
+    jump = apart / np.maximum(forward_total + backward_total, 1e-12)
 
     nu = config.jump_nu
     log_likelihood = -(nu + 2) / 2 * np.log1p(jump / nu)
@@ -171,12 +186,14 @@ def _trust(
 
     forward_closes = (1 / (1 + jump[last]))[chain]
     backward_closes = (1 / (1 + jump[first]))[chain]
-    forward_trust = forward_closes + (1 - forward_closes) * (1 - passed)
-    backward_trust = backward_closes + (1 - backward_closes) * passed
+    forward = forward_closes + (1 - forward_closes) * (1 - passed)
+    backward = backward_closes + (1 - backward_closes) * passed
+    slipped = (1 - forward_closes) * (1 - backward_closes)
     # a chain with one track only has nothing to be judged by
-    return (
-        np.where(both, np.maximum(forward_trust, config.lost_share), 1.0),
-        np.where(both, np.maximum(backward_trust, config.lost_share), 1.0),
+    return _Trust(
+        forward=np.where(both, np.maximum(forward, config.lost_share), 1.0),
+        backward=np.where(both, np.maximum(backward, config.lost_share), 1.0),
+        doubt=slipped * passed * (1 - passed) * apart / 2,
     )
 
 

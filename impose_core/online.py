@@ -1,0 +1,299 @@
+"""One image at a time: the causal form of the estimate, for hosts that send single frames.
+
+Everything needed to go on is in a small JSON state that the host carries, so any worker can
+continue where another stopped. Besides the poses it holds, per person, a grey picture of the
+person on the last frame: a tracker cannot follow what it has not seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from impose_core.config import Config
+from impose_core.engine import Engine
+from impose_core.errors import StateError, UsageError
+from impose_core.evidence import follow
+from impose_core.geometry import body_size, inside_image
+from impose_core.poses import Visibility
+
+FORMAT, VERSION = "impose-state", 1
+PICTURE_PIXELS = 320
+"""Longest side of the picture a state carries: half resolution tracks as well as full
+(docs/design.md), and a state stays well below 64 KiB per person."""
+MARGIN = 0.5
+"""Body sizes around the joints that belong to the picture: the reach of one step."""
+MAX_PICTURE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlinePoses:
+    """Poses of N persons on one frame; the fields are those of ``PoseTracks`` without T."""
+
+    track_id: NDArray[np.int64]
+    xy: NDArray[np.float64]
+    visibility: NDArray[np.uint8]
+    deviation: NDArray[np.float64]
+
+
+def start(
+    image: NDArray[np.uint8], *, track: int, xy: NDArray[np.float64], visible: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """The state of one person whose joints are at ``xy`` [K, 2] px (NaN: unknown).
+
+    Args:
+        image: RGB [H, W, 3], the frame the joints are on.
+        track: the person's id.
+        xy: as above.
+        visible: [K] whether each joint is seen, not merely inferred.
+
+    Raises:
+        UsageError: if no joint is known.
+    """
+    if not np.isfinite(xy).all(-1).any():
+        raise UsageError(f"Expected 'xy' of track {track} to hold at least one joint, got none.")
+    height, width = image.shape[:2]
+    size = body_size(xy, width=width, height=height)
+    return _state(image, track, xy, np.zeros(len(xy)), visible, size)
+
+
+def step(
+    image: NDArray[np.uint8],
+    states: list[Mapping[str, Any]],
+    *,
+    engine: Engine | None = None,
+    config: Config | None = None,
+) -> tuple[OnlinePoses, list[dict[str, Any]]]:
+    """Follow every person of ``states`` to the next image.
+
+    Args:
+        image: RGB [H, W, 3], of the size the states were made on.
+        states: one per person, as :func:`start` or an earlier ``step`` made it, also after a
+            round trip through JSON. All must have the same number of joints.
+        engine: the parts that look at pixels.
+        config: thresholds.
+
+    Returns:
+        The poses on ``image``, and the new states, in the order of ``states``.
+
+    Raises:
+        StateError: if a state is of another version, image size or shape; naming the field.
+    """
+    engine, config = engine or Engine(), config or Config()
+    persons = [_Person.from_json(state, image) for state in states]
+    if len({len(p.xy) for p in persons}) > 1:
+        raise StateError(
+            "Expected all states to have the same number of joints, got "
+            f"{sorted({len(p.xy) for p in persons})}."
+        )
+    followed = [_follow(person, image, engine, config) for person in persons]
+    height, width = image.shape[:2]
+    keypoints = len(persons[0].xy) if persons else 0
+    xy = np.array([p.xy for p in followed]).reshape(-1, keypoints, 2)
+    variance = np.array([p.variance for p in followed]).reshape(-1, keypoints)
+    visible = np.array([p.visible for p in followed]).reshape(-1, keypoints)
+    inside = inside_image(xy, width=width, height=height)
+    seen = np.where(visible, Visibility.VISIBLE, Visibility.OCCLUDED)
+    poses = OnlinePoses(
+        track_id=np.array([p.track for p in followed], np.int64),
+        xy=np.where(inside[..., None], xy, np.nan),
+        visibility=np.where(inside, seen, Visibility.ABSENT).astype(np.uint8),
+        deviation=np.where(inside, np.sqrt(variance) * config.estimate.open_scale, np.nan),
+    )
+    return poses, [
+        _state(image, p.track, p.xy, p.variance, p.visible, p.size) for p in followed
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Person:
+    """A state, validated and decoded. ``corner`` and ``scale`` place the picture."""
+
+    track: int
+    xy: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+    size: float
+    corner: tuple[int, int]
+    extent: tuple[int, int]
+    picture: NDArray[np.uint8]
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any], image: NDArray[np.uint8]) -> _Person:
+        height, width = image.shape[:2]
+        expected = {"format": FORMAT, "version": VERSION, "width": width, "height": height}
+        for name, value in expected.items():
+            if state.get(name) != value:
+                got = state.get(name)
+                raise StateError(f"Expected state '{name}' to be {value!r}, got {got!r}.")
+        xy = np.array([_point(p, f"xy[{k}]") for k, p in enumerate(_list(state, "xy"))])
+        variance = np.array(
+            [_number(v, f"variance[{k}]", low=0.0) for k, v in enumerate(_list(state, "variance"))]
+        )
+        visible = np.array([v is True for v in _list(state, "visible")], bool)
+        if not len(xy) == len(variance) == len(visible):
+            raise StateError(
+                "Expected state 'xy', 'variance' and 'visible' to be equally long, got "
+                f"{len(xy)}, {len(variance)} and {len(visible)}."
+            )
+        track = state.get("track")
+        if not isinstance(track, int) or isinstance(track, bool):
+            raise StateError(f"Expected state 'track' to be an integer, got {track!r}.")
+        left, top, right, bottom = _crop(state, width, height)
+        return cls(
+            track=track,
+            xy=xy,
+            variance=variance,
+            visible=visible,
+            size=_number(state.get("size"), "size", low=1.0),
+            corner=(left, top),
+            extent=(right - left, bottom - top),
+            picture=_picture(state, (right - left, bottom - top)),
+        )
+
+
+def _follow(
+    person: _Person, image: NDArray[np.uint8], engine: Engine, config: Config
+) -> _Person:
+    (left, top), (w, h) = person.corner, person.extent
+    picture = _shrunk(_grey(image[top : top + h, left : left + w]))
+    scale = np.array(picture.shape[::-1]) / (w, h)
+    known = np.flatnonzero(np.isfinite(person.xy).all(-1))
+    steps = follow(
+        engine.points,
+        engine.points.encode(np.repeat(person.picture[..., None], 3, axis=2)),
+        engine.points.encode(np.repeat(picture[..., None], 3, axis=2)),
+        (person.xy[known] - person.corner) * scale,
+        size=np.full(len(known), person.size * scale.mean()),
+        person=np.zeros(len(known), np.int64),
+        config=config.tracking,
+    )
+    xy, variance, visible = person.xy.copy(), person.variance.copy(), person.visible.copy()
+    xy[known] = steps.xy / scale + person.corner
+    floor = (config.estimate.step_floor * person.size) ** 2
+    variance[known] += (steps.deviation / scale.mean()) ** 2 + floor
+    visible[known] &= ~steps.lost
+    gone = ~inside_image(xy, width=image.shape[1], height=image.shape[0])
+    xy[gone] = np.nan
+    return _Person(
+        track=person.track,
+        xy=xy,
+        variance=variance,
+        visible=visible & ~gone,
+        size=person.size,
+        corner=person.corner,
+        extent=person.extent,
+        picture=picture,
+    )
+
+
+def _state(
+    image: NDArray[np.uint8],
+    track: int,
+    xy: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    visible: NDArray[np.bool_],
+    size: float,
+) -> dict[str, Any]:
+    height, width = image.shape[:2]
+    known = np.isfinite(xy).all(-1)
+    state: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "width": width,
+        "height": height,
+        "track": int(track),
+        "size": float(size),
+        "xy": [[float(x), float(y)] if k else None for (x, y), k in zip(xy, known, strict=True)],
+        "variance": [float(v) for v in variance],
+        "visible": [bool(v) for v in visible],
+    }
+    margin = MARGIN * size + 16
+    if known.any():
+        low = np.clip(xy[known].min(0) - margin, 0, (width - 1, height - 1)).astype(int)
+        high = np.ceil(np.clip(xy[known].max(0) + margin, low + 1, (width, height))).astype(int)
+    else:  # everybody's joints have left the image: nothing more to follow
+        low, high = np.array([0, 0]), np.array([1, 1])
+    picture = _shrunk(_grey(image[low[1] : high[1], low[0] : high[0]]))
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    state["crop_xyxy"] = [int(v) for v in (*low, *high)]
+    state["picture"] = base64.b64encode(data.tobytes()).decode("ascii")
+    return state
+
+
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _shrunk(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = min(1.0, PICTURE_PIXELS / max(grey.shape))
+    size = [max(1, round(side * scale)) for side in grey.shape[::-1]]
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _crop(state: Mapping[str, Any], width: int, height: int) -> tuple[int, int, int, int]:
+    crop = _list(state, "crop_xyxy")
+    integers = all(isinstance(v, int) and not isinstance(v, bool) for v in crop)
+    if len(crop) == 4 and integers:
+        left, top, right, bottom = crop
+        if 0 <= left < right <= width and 0 <= top < bottom <= height:
+            return left, top, right, bottom
+    raise StateError(
+        f"Expected state 'crop_xyxy' to be a box inside {width} x {height}, got {crop!r}."
+    )
+
+
+def _picture(state: Mapping[str, Any], extent: tuple[int, int]) -> NDArray[np.uint8]:
+    text = state.get("picture")
+    if not isinstance(text, str) or len(text) > MAX_PICTURE_BYTES * 4 // 3:
+        raise StateError(
+            f"Expected state 'picture' to be base64 text of at most {MAX_PICTURE_BYTES} bytes, "
+            f"got {type(text).__name__} of length {len(text) if isinstance(text, str) else 0}."
+        )
+    try:
+        data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+        decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+    except (binascii.Error, cv2.error) as error:
+        raise StateError(
+            f"Expected state 'picture' to be a JPEG in base64, got {error}."
+        ) from error
+    scale = min(1.0, PICTURE_PIXELS / max(extent))
+    expected = tuple(max(1, round(side * scale)) for side in extent)[::-1]
+    if decoded is None or decoded.shape != expected:
+        got = None if decoded is None else decoded.shape
+        raise StateError(f"Expected state 'picture' to be {expected} pixels, got {got}.")
+    return np.asarray(decoded, np.uint8)
+
+
+def _list(state: Mapping[str, Any], name: str) -> list[Any]:
+    value = state.get(name)
+    if not isinstance(value, list) or not 0 < len(value) <= 1000:
+        raise StateError(
+            f"Expected state '{name}' to be a list of 1 to 1000 items, got {type(value).__name__}."
+        )
+    return value
+
+
+def _point(value: Any, name: str) -> tuple[float, float]:
+    if value is None:
+        return math.nan, math.nan
+    if not isinstance(value, list) or len(value) != 2:
+        raise StateError(f"Expected state '{name}' to be two numbers or null, got {value!r}.")
+    return _number(value[0], name), _number(value[1], name)
+
+
+def _number(value: Any, name: str, *, low: float = -1e6) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not low <= value <= 1e9:
+        raise StateError(
+            f"Expected state '{name}' to be a number of at least {low}, got {value!r}."
+        )
+    return float(value)

@@ -1,0 +1,283 @@
+"""The narrow waist: a video, what humans said about it, and what follows from that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impose_core.anchors import AnchorGrid
+from impose_core.config import Config
+from impose_core.corrections import Correction, VideoShape, marks_from_tracks, patch_of
+from impose_core.engine import Engine
+from impose_core.errors import FrameOutOfRange, StateError
+from impose_core.frames import FrameSource
+from impose_core.journal import Journal, patch_from_json, patch_to_json
+from impose_core.ledger import columns_of, with_persons, write_frames
+from impose_core.marks import Marks, Patch
+from impose_core.poses import PoseTracks
+from impose_core.propagation import Propagation
+from impose_core.review import Suggestion, suggestions
+from impose_core.skeleton import Skeleton
+from impose_core.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameResult:
+    """One frame's poses: the fields of :class:`PoseTracks` without the T axis."""
+
+    frame: int
+    track_id: NDArray[np.int64]
+    xy: NDArray[np.float64]
+    visibility: NDArray[np.uint8]
+    origin: NDArray[np.uint8]
+    score: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+    box: NDArray[np.float64]
+
+
+class Session:
+    """One annotator's work on one video.
+
+    Corrections go in, poses of every frame come out; undo takes corrections back. The poses
+    are a function of the pixels and of the marks that the corrections left, nothing else.
+
+    Args:
+        frames: the video. The session reads it and does not close it.
+        skeleton: what a person's joints are.
+        engine: the parts that look at pixels; the embedded default needs no download.
+        config: thresholds.
+        journal: file that records every act as it happens; an existing one is continued.
+    """
+
+    def __init__(
+        self,
+        frames: FrameSource,
+        *,
+        skeleton: Skeleton,
+        engine: Engine | None = None,
+        config: Config | None = None,
+        journal: Path | None = None,
+    ) -> None:
+        self._frames, self._skeleton = frames, skeleton
+        self._config = config or Config()
+        self._watch = Stopwatch()
+        self._video = VideoShape(frames=len(frames), width=frames.width, height=frames.height)
+        self._marks = Marks(len(skeleton))
+        self._persons: list[int] = []  # on the N axis of the propagation
+        self._acts: list[Patch] = []
+        self._ledger = PoseTracks.empty(frames=len(frames), track_id=[], skeleton=skeleton)
+        self._written = np.zeros(len(frames), bool)
+        self._propagation = Propagation(
+            frames,
+            skeleton=skeleton,
+            engine=engine or Engine(),
+            config=self._config,
+            watch=self._watch,
+        )
+        self._journal: Journal | None = None
+        if journal is not None:
+            self._journal = Journal.open(
+                journal, skeleton=skeleton, video=self._video, name=frames.name
+            )
+            for act in self._journal.acts():
+                self._acts.append(act.patch)
+                self._put(act.patch)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the journal. The session's results stay readable."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    @property
+    def tracks(self) -> PoseTracks:
+        """The ledger: human marks, and the estimates of every frame propagated so far."""
+        return self._ledger.read_only()
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Wall-clock seconds spent so far: "decode", "track", "read", "estimate"."""
+        return dict(self._watch.seconds)
+
+    def load(self, tracks: PoseTracks) -> None:
+        """Take every human point of ``tracks`` as this session's own, as one act.
+
+        Raises:
+            SkeletonMismatch: if it speaks of another body.
+            UsageError: if it has more frames than the video.
+        """
+        self._do((), marks_from_tracks(tracks, self._marks, self._skeleton, self._video))
+
+    def correct(self, *corrections: Correction) -> None:
+        """Take corrections as one act. Estimates follow on the next :meth:`propagate`.
+
+        All or none: if one of them is refused, nothing has changed.
+
+        Raises:
+            BadCorrection, UnknownTrack, UnknownKeypoint, FrameOutOfRange: naming the field.
+            OutputError: if the journal cannot record the act; then it did not happen.
+        """
+        patch: dict[Any, Any] = {}
+        trial = self._marks.copy()
+        for correction in corrections:
+            step = patch_of(
+                correction,
+                trial,
+                skeleton=self._skeleton,
+                video=self._video,
+                estimate=self._ledger,
+            )
+            trial.apply(step)
+            for cell, (before, after) in step.items():
+                patch[cell] = (patch[cell][0] if cell in patch else before, after)
+        self._do(corrections, {c: (b, a) for c, (b, a) in patch.items() if b != a})
+
+    def undo(self) -> bool:
+        """Take back the last act; False if there is none left.
+
+        Frames that were propagated since are brought back to what they were.
+        """
+        if not self._acts:
+            return False
+        if self._journal is not None:
+            self._journal.append_undo()
+        self._put(self._acts.pop(), backward=True)
+        self._rebase()
+        stale = np.flatnonzero(self._written & ~self._propagation.is_known())
+        for run in np.split(stale, np.flatnonzero(np.diff(stale) > 1) + 1):
+            if len(run):
+                for _ in self._propagate(int(run[0]), int(run[-1]) + 1):
+                    pass
+        return True
+
+    def propagate(self, start: int = 0, stop: int | None = None) -> Iterator[FrameResult]:
+        """Estimate frames ``start`` to ``stop`` (exclusive; default: the end), in order.
+
+        Yields each frame as it is done. Closing the generator cancels the work: the frames
+        yielded so far are in the ledger, the others are as they were.
+
+        Raises:
+            FrameOutOfRange: if the range does not lie in the video.
+            MediaError: if a frame cannot be read; what was yielded before stays.
+        """
+        end = len(self._frames) if stop is None else stop
+        if not 0 <= start <= end <= len(self._frames):
+            raise FrameOutOfRange(
+                f"Expected 0 <= 'start' <= 'stop' <= {len(self._frames)}, got {start} and {end}."
+            )
+        return self._propagate(start, end)
+
+    def _propagate(self, start: int, end: int) -> Iterator[FrameResult]:
+        self._rebase()
+        window = self._config.window_frames
+        while start < end:
+            # windows lie on a fixed grid, so that the answer does not hang on where one began
+            stop = min(end, (start // window + 1) * window)
+            self._propagation.estimate(start, stop)
+            with self._watch.stage("estimate"):
+                self._write(start, stop)
+            for frame in range(start, stop):
+                self._written[frame] = True
+                yield self._result(frame)
+            start = stop
+
+    def review(self, limit: int = 10) -> list[Suggestion]:
+        """The frames that most need a look, worst first: where the estimate is least sure."""
+        return suggestions(self._ledger, limit=limit)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All marks as JSON, positions exact; :meth:`restore` puts them back."""
+        return {
+            "format": "impose-snapshot",
+            "version": 1,
+            "skeleton": list(self._skeleton.keypoints),
+            "video": self._video.to_json(),
+            "marks": patch_to_json({cell: (None, mark) for cell, mark in self._marks.items()}),
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Make the marks those of ``snapshot``, as one act that can be undone.
+
+        Raises:
+            StateError: if it is of another format, version, skeleton or video, or damaged.
+        """
+        expected = {
+            "format": "impose-snapshot",
+            "version": 1,
+            "skeleton": list(self._skeleton.keypoints),
+            "video": self._video.to_json(),
+        }
+        for name, value in expected.items():
+            if snapshot.get(name) != value:
+                raise StateError(
+                    f"Expected snapshot '{name}' to be {value!r}, got {snapshot.get(name)!r}."
+                )
+        wanted = patch_from_json(snapshot.get("marks"), keypoints=len(self._skeleton))
+        patch = {cell: (mark, None) for cell, mark in self._marks.items()}
+        for cell, (_, after) in wanted.items():
+            patch[cell] = (self._marks.get(*cell), after)
+        self._do((), {cell: (b, a) for cell, (b, a) in patch.items() if b != a})
+
+    def _result(self, frame: int) -> FrameResult:
+        names = ("xy", "visibility", "origin", "score", "deviation", "box")
+        row = {name: getattr(self._ledger, name)[frame].copy() for name in names}
+        return FrameResult(frame=frame, track_id=self._ledger.track_id.copy(), **row)
+
+    def _do(self, corrections: Sequence[Correction], patch: Patch) -> None:
+        """Record an act, then let it happen; an act that changes nothing is none."""
+        if not patch:
+            return
+        if self._journal is not None:
+            self._journal.append(corrections, patch)
+        self._acts.append(patch)
+        self._put(patch)
+
+    def _put(self, patch: Patch, *, backward: bool = False) -> None:
+        """Change the marks, and show them in the ledger at once."""
+        self._marks.apply(patch, backward=backward)
+        if self._marks.tracks != self._ledger.track_id.tolist():
+            self._ledger = with_persons(self._ledger, self._marks.tracks)
+        for frame in {frame for _, frame in patch}:
+            # what stands there now may be a mark that went: start from the estimate again
+            self._write(frame, frame + 1)
+
+    def _write(self, start: int, stop: int) -> None:
+        columns = columns_of(self._persons, self._marks.tracks)
+        write_frames(
+            self._ledger,
+            self._propagation.estimates.rows(start, stop, columns),
+            self._marks,
+            start,
+            width=self._video.width,
+            height=self._video.height,
+            config=self._config.estimate,
+        )
+
+    def _rebase(self) -> None:
+        """Tell the propagation what is marked now; it forgets what hung on changed marks."""
+        grid = AnchorGrid.of(
+            self._marks,
+            track_id=self._marks.tracks,
+            frames=self._video.frames,
+            width=self._video.width,
+            height=self._video.height,
+        )
+        self._propagation.rebase(grid, columns_of(self._persons, self._marks.tracks))
+        self._persons = self._marks.tracks
