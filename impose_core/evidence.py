@@ -213,16 +213,13 @@ class Evidence:
         begun, ended = origin[t], far[u]
         far_kind = grid.kind_at(ended)
         bridged = far_kind == Anchor.PLACED
-        if direction == FORWARD:
-            touches = (begun < stop) & (ended >= start)
-            in_range = u < stop
-        else:
-            touches = (begun >= start) & (ended < stop)
-            in_range = u >= start
+        left, right = (begun, ended) if direction == FORWARD else (ended, begun)
+        touches = (left < stop - 1) & (right > start)  # anchors themselves need no evidence
+        in_range = u < stop if direction == FORWARD else u >= start
         # an absent anchor ends what comes before it, and nothing comes back out of it
         opens = ended == NO_FRAME
         if direction == FORWARD:
-            opens |= (far_kind == Anchor.ABSENT) & (ended != u)
+            opens |= (far_kind == Anchor.ABSENT) & (ended > max(u, start))
         wanted = (bridged & touches) | (opens & in_range)
         return np.asarray(wanted & (grid.kind_at(begun) == Anchor.PLACED))
 

@@ -114,7 +114,7 @@ def expected_oks(
 
 def _area(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Area [...] of the bodies ``xy`` [..., K, 2] in pixels squared, never below 16."""
-    known = np.isfinite(xy).all(-1)
+    known = np.asarray(np.isfinite(xy).all(-1))
     low = np.where(known[..., None], xy, np.inf).min(-2)
     high = np.where(known[..., None], xy, -np.inf).max(-2)
     extent = np.where(known.any(-1)[..., None], high - low, 0.0)

@@ -74,9 +74,7 @@ class Mark:
 
     def key(self) -> bytes:
         """Bytes that are equal exactly when the marks are."""
-        return b"".join(
-            a.tobytes() for a in (self.xy, self.visibility, self.origin, self.box)
-        )
+        return b"".join(a.tobytes() for a in (self.xy, self.visibility, self.origin, self.box))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mark) and self.key() == other.key()
@@ -117,6 +115,12 @@ class Marks:
         for track in self.tracks:
             for frame, mark in self.of(track).items():
                 yield (track, frame), mark
+
+    def copy(self) -> Marks:
+        """The same marks, to be changed on their own."""
+        twin = Marks(self.keypoints)
+        twin._tracks = {track: dict(frames) for track, frames in self._tracks.items()}
+        return twin
 
     def apply(self, patch: Patch, *, backward: bool = False) -> None:
         """Put the marks of ``patch`` in place (those before it, if ``backward``)."""

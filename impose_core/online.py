@@ -204,7 +204,7 @@ def _state(
     size: float,
 ) -> dict[str, Any]:
     height, width = image.shape[:2]
-    known = np.isfinite(xy).all(-1)
+    known = np.asarray(np.isfinite(xy).all(-1))
     state: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,

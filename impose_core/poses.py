@@ -122,6 +122,13 @@ class PoseTracks:
         cut = {name: getattr(self, name)[start:stop] for name in per_frame}
         return PoseTracks(skeleton=self.skeleton, track_id=self.track_id, **cut)
 
+    def read_only(self) -> PoseTracks:
+        """The same ledger, as views that cannot be written to."""
+        views = {f.name: getattr(self, f.name)[:] for f in fields(self) if f.name != "skeleton"}
+        for view in views.values():
+            view.flags.writeable = False
+        return PoseTracks(skeleton=self.skeleton, **views)
+
     def copy(self) -> PoseTracks:
         """A ledger that shares no array with this one."""
         names = [f.name for f in fields(self) if f.name != "skeleton"]

@@ -44,12 +44,12 @@ class Propagation:
         encoded = EncodedFrames(
             frames, engine.points, capacity=config.encoded_frames, watch=watch
         )
-        self._evidence = Evidence(nobody, engine.points, encoded, config.tracking)
+        self.evidence = Evidence(nobody, engine.points, encoded, config.tracking)
 
     @property
     def grid(self) -> AnchorGrid:
         """The anchors the estimates hang on."""
-        return self._evidence.grid
+        return self.evidence.grid
 
     def is_known(self) -> NDArray[np.bool_]:
         """[T]: every joint that has anchors to hang on is estimated there."""
@@ -57,23 +57,24 @@ class Propagation:
         speaks = (grid.kind_at(grid.previous) == Anchor.PLACED) | (
             (grid.previous == NO_FRAME) & (grid.kind_at(grid.following) == Anchor.PLACED)
         )
-        return ~(speaks & (grid.kind == Anchor.NONE) & ~self.estimates.known).any((1, 2))
+        missing = speaks & (grid.kind == Anchor.NONE) & ~self.estimates.known
+        return np.asarray(~missing.any((1, 2)))
 
     def rebase(self, grid: AnchorGrid, columns: NDArray[np.int64]) -> None:
         """Take ``grid`` as the anchors; estimates that hung on changed ones are forgotten.
 
         ``columns`` says for each person of ``grid`` which one it was before, -1 for a new one.
         """
-        self._evidence.persons(columns)
+        self.evidence.persons(columns)
         self.estimates = self.estimates.persons(columns)
         old = self.grid
         previous_changed, following_changed = grid.changed_since(old)
-        known_before = [self._evidence.forward.known.copy(), self._evidence.backward.known.copy()]
-        self._evidence.rebase(grid)
+        known_before = [self.evidence.forward.known.copy(), self.evidence.backward.known.copy()]
+        self.evidence.rebase(grid)
         # an open trajectory also falls when its person's other joints lost their evidence
         stale = previous_changed | following_changed
         for before, tracks in zip(
-            known_before, (self._evidence.forward, self._evidence.backward), strict=True
+            known_before, (self.evidence.forward, self.evidence.backward), strict=True
         ):
             stale |= before & ~tracks.known
         self.estimates.known &= ~stale
@@ -81,7 +82,7 @@ class Propagation:
 
     def estimate(self, start: int, stop: int) -> None:
         """Make the estimates of frames ``start`` to ``stop`` (exclusive) known."""
-        self._evidence.cover(start, stop, self._watch)
+        self.evidence.cover(start, stop, self._watch)
         with self._watch.stage("estimate"):
             spans = unsolved(self.grid, self.estimates.known, start, stop)
             self._solve(spans)
@@ -94,13 +95,13 @@ class Propagation:
         if not len(spans):
             return
         nodes = nodes_of(spans, self.grid)
-        chains = chains_of(spans, nodes, self._evidence, self.estimates)
+        chains = chains_of(spans, nodes, self.evidence, self.estimates)
         result = smooth(chains, self._config.estimate)
         visible = visible_nodes(
             spans,
             nodes,
             chains,
-            self._evidence,
+            self.evidence,
             self.estimates,
             result.xy,
             self._config.visibility,

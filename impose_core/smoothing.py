@@ -74,6 +74,11 @@ class Chains:
                 )
 
     @property
+    def bridged(self) -> NDArray[np.bool_]:
+        """[C]: held at both ends."""
+        return np.isfinite(self.start_variance) & np.isfinite(self.end_variance)
+
+    @property
     def length(self) -> NDArray[np.int64]:
         """[C]: nodes per chain."""
         return np.diff(np.append(self.first, len(self.forward)))
@@ -122,7 +127,9 @@ def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats, Floa
     is_step[last] = False
 
     steps = np.maximum(length - 1, 1)
-    floor = chains.size**2 * (config.step_floor**2 + config.click_deviation**2 / steps)
+    # a miss of either click has to be walked off between the two; one click is the truth
+    click = np.where(chains.bridged, config.click_deviation**2 / steps, 0.0)
+    floor = chains.size**2 * (config.step_floor**2 + click)
     forward_step, backward_step = _differences(chains.forward), _differences(chains.backward)
     has_forward, has_backward = (
         is_step & np.isfinite(step).all(-1) for step in (forward_step, backward_step)

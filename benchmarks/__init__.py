@@ -1,0 +1,1 @@
+"""Benchmarks: measured by one command, printed as ratios, never asserted."""
