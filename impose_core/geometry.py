@@ -12,6 +12,10 @@ LONE_BODY = 0.1
 """Body size of a person of whom fewer than three joints are marked on a frame, as a share of
 the image's half diagonal: all that is known is that people are filmed to be seen."""
 
+FAR_OUTSIDE = 1.0
+"""Image sizes: a point further outside the image than this is a mistake, not a joint that
+left the picture."""
+
 
 def body_size(xy: NDArray[np.float64], *, width: int, height: int) -> float:
     """Half the diagonal, in pixels, of the extent of the known joints ``xy`` [K, 2].

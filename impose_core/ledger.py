@@ -114,10 +114,9 @@ def expected_oks(
 
 def _area(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Area [...] of the bodies ``xy`` [..., K, 2] in pixels squared, never below 16."""
-    known = np.asarray(np.isfinite(xy).all(-1))
-    low = np.where(known[..., None], xy, np.inf).min(-2)
-    high = np.where(known[..., None], xy, -np.inf).max(-2)
-    extent = np.where(known.any(-1)[..., None], high - low, 0.0)
+    known = np.isfinite(xy)
+    low, high = np.where(known, xy, np.inf).min(-2), np.where(known, xy, -np.inf).max(-2)
+    extent = np.maximum(high - low, 0.0)  # of nobody: -inf
     # three joints in a row have no area of their own; half their length squared stands in
     product = np.maximum(extent.prod(-1), (extent.max(-1) / 2) ** 2)
     return np.asarray(np.maximum(AREA_OF_EXTENT * product, 16.0))

@@ -19,7 +19,7 @@ from impose_core.errors import FrameOutOfRange, StateError
 from impose_core.frames import FrameSource
 from impose_core.journal import Journal, patch_from_json, patch_to_json
 from impose_core.ledger import columns_of, with_persons, write_frames
-from impose_core.marks import Marks, Patch
+from impose_core.marks import Cell, Mark, Marks, Patch
 from impose_core.poses import PoseTracks
 from impose_core.propagation import Propagation
 from impose_core.review import Suggestion, suggestions
@@ -82,12 +82,12 @@ class Session:
         )
         self._journal: Journal | None = None
         if journal is not None:
-            self._journal = Journal.open(
+            self._journal = Journal(
                 journal, skeleton=skeleton, video=self._video, name=frames.name
             )
-            for act in self._journal.acts():
-                self._acts.append(act.patch)
-                self._put(act.patch)
+            for patch in self._journal.acts:
+                self._acts.append(patch)
+                self._put(patch)
 
     def __enter__(self) -> Session:
         return self
@@ -134,7 +134,7 @@ class Session:
             BadCorrection, UnknownTrack, UnknownKeypoint, FrameOutOfRange: naming the field.
             OutputError: if the journal cannot record the act; then it did not happen.
         """
-        patch: dict[Any, Any] = {}
+        patch: dict[Cell, tuple[Mark | None, Mark | None]] = {}
         trial = self._marks.copy()
         for correction in corrections:
             step = patch_of(
@@ -160,11 +160,11 @@ class Session:
             self._journal.append_undo()
         self._put(self._acts.pop(), backward=True)
         self._rebase()
-        stale = np.flatnonzero(self._written & ~self._propagation.is_known())
-        for run in np.split(stale, np.flatnonzero(np.diff(stale) > 1) + 1):
-            if len(run):
-                for _ in self._propagate(int(run[0]), int(run[-1]) + 1):
-                    pass
+        for start, stop in _runs(self._written & ~self._propagation.is_known()):
+            for _ in self._propagate(start, stop):
+                pass
+        for start, stop in _runs(self._written):  # also where now nothing is known any more
+            self._write(start, stop)
         return True
 
     def propagate(self, start: int = 0, stop: int | None = None) -> Iterator[FrameResult]:
@@ -230,7 +230,9 @@ class Session:
                     f"Expected snapshot '{name}' to be {value!r}, got {snapshot.get(name)!r}."
                 )
         wanted = patch_from_json(snapshot.get("marks"), keypoints=len(self._skeleton))
-        patch = {cell: (mark, None) for cell, mark in self._marks.items()}
+        patch: dict[Cell, tuple[Mark | None, Mark | None]] = {
+            cell: (mark, None) for cell, mark in self._marks.items()
+        }
         for cell, (_, after) in wanted.items():
             patch[cell] = (self._marks.get(*cell), after)
         self._do((), {cell: (b, a) for cell, (b, a) in patch.items() if b != a})
@@ -281,3 +283,9 @@ class Session:
         )
         self._propagation.rebase(grid, columns_of(self._persons, self._marks.tracks))
         self._persons = self._marks.tracks
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Start and stop (exclusive) of each stretch of True in ``mask`` [T]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

@@ -195,7 +195,7 @@ def test_readings_come_in_unbiased_and_keep_a_drifting_track():
     assert len(reader.asked) == 41
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_what_is_kept_between_corrections_equals_a_fresh_start(seed):
     """Evidence is only a memory: any sequence of marks gives what the last marks alone give."""
