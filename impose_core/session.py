@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -167,7 +167,9 @@ class Session:
             self._write(start, stop)
         return True
 
-    def propagate(self, start: int = 0, stop: int | None = None) -> Iterator[FrameResult]:
+    def propagate(
+        self, start: int = 0, stop: int | None = None
+    ) -> Generator[FrameResult, None, None]:
         """Estimate frames ``start`` to ``stop`` (exclusive; default: the end), in order.
 
         Yields each frame as it is done. Closing the generator cancels the work: the frames
@@ -184,7 +186,7 @@ class Session:
             )
         return self._propagate(start, end)
 
-    def _propagate(self, start: int, end: int) -> Iterator[FrameResult]:
+    def _propagate(self, start: int, end: int) -> Generator[FrameResult, None, None]:
         self._rebase()
         window = self._config.window_frames
         while start < end:

@@ -1,0 +1,5 @@
+"""The command line: ``impose``."""
+
+from impose_core.cli.app import main
+
+__all__ = ["main"]
