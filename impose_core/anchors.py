@@ -107,13 +107,8 @@ class AnchorGrid:
 
     def kind_at(self, frame: NDArray[np.int32]) -> NDArray[np.uint8]:
         """[..., N, K]: the kind of each joint's anchor on ``frame`` [..., N, K]."""
-        n, k = np.indices(frame.shape)[-2:]
+        n, k = np.ogrid[: frame.shape[-2], : frame.shape[-1]]
         return np.where(frame == NO_FRAME, Anchor.NONE, self.kind[frame, n, k]).astype(np.uint8)
-
-    def size_at(self, frame: NDArray[np.int32]) -> NDArray[np.float64]:
-        """[N, K]: body size on the anchor ``frame`` [N, K] of each joint."""
-        n, _ = np.indices(frame.shape)
-        return np.asarray(self.size[frame, n])
 
     def changed_since(self, old: AnchorGrid) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """[T, N, K] each: where the previous (the following) anchor is not what it was.

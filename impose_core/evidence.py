@@ -174,54 +174,53 @@ class Evidence:
         self._sweep(BACKWARD, start, stop, watch)
 
     def _sweep(self, direction: int, start: int, stop: int, watch: Stopwatch) -> None:
-        grid, last = self.grid, len(self.grid.kind) - 1
-        if direction == FORWARD:
-            tracks, origin, far = self.forward, grid.previous, grid.following
-            begun, ended = grid.previous[start], grid.following[stop - 1]
-        else:
-            tracks, origin, far = self.backward, grid.following, grid.previous
-            begun, ended = grid.following[stop - 1], grid.previous[start]
-        edge = (start, stop - 1) if direction == FORWARD else (stop - 1, start)
-        first = _outermost(begun, edge[0], -direction)
-        end = _outermost(ended, edge[1], direction)
-        for t in range(first, end, direction):
-            u = t + direction
-            if not 0 <= u <= last:
-                break
-            wanted = self._wanted(direction, t, u, start, stop, origin, far)
-            beyond = wanted & (far[u] == NO_FRAME)
-            missing = wanted & ~tracks.known[u]
-            # beyond the outermost anchor a person is tracked as a whole or not at all
-            missing |= beyond & (beyond & missing).any(-1, keepdims=True)
-            if missing.any():
-                source, target = self._frames[t], self._frames[u]
-                with watch.stage("track"):
-                    self._step(tracks, origin, t, u, missing, beyond, source, target)
+        grid = self.grid
+        tracks, origin, far = self.forward, grid.previous, grid.following
+        near, away = start, stop - 1
+        if direction == BACKWARD:
+            tracks, origin, far = self.backward, far, origin
+            near, away = away, near
+        first = _outermost(origin[near], near, -direction)
+        end = _outermost(far[away], away, direction)
+        sources = np.arange(first, end, direction)
+        targets = sources + direction
+        inside = (targets >= 0) & (targets < len(grid.kind))
+        sources, targets = sources[inside], targets[inside]
+
+        wanted = self._wanted(direction, sources, targets, start, stop, origin, far)
+        beyond = wanted & (far[targets] == NO_FRAME)
+        missing = wanted & ~tracks.known[targets]
+        # beyond the outermost anchor a person is tracked as a whole or not at all
+        missing |= beyond & (beyond & missing).any(-1, keepdims=True)
+        for i in np.flatnonzero(missing.any((1, 2))):
+            t, u = int(sources[i]), int(targets[i])
+            source, target = self._frames[t], self._frames[u]
+            with watch.stage("track"):
+                self._step(tracks, origin, t, u, missing[i], beyond[i], source, target)
 
     def _wanted(
         self,
         direction: int,
-        t: int,
-        u: int,
+        sources: NDArray[np.int64],
+        targets: NDArray[np.int64],
         start: int,
         stop: int,
         origin: NDArray[np.int32],
         far: NDArray[np.int32],
     ) -> NDArray[np.bool_]:
-        """[N, K]: joints whose step from ``t`` to ``u`` the frames start..stop-1 need."""
-        grid = self.grid
-        begun, ended = origin[t], far[u]
-        far_kind = grid.kind_at(ended)
-        bridged = far_kind == Anchor.PLACED
+        """[L, N, K]: the joints whose L steps the frames start..stop-1 need."""
+        begun, ended = origin[sources], far[targets]
+        far_kind = self.grid.kind_at(ended)
         left, right = (begun, ended) if direction == FORWARD else (ended, begun)
         touches = (left < stop - 1) & (right > start)  # anchors themselves need no evidence
-        in_range = u < stop if direction == FORWARD else u >= start
-        # an absent anchor ends what comes before it, and nothing comes back out of it
+        arrival = targets[:, None, None]
+        in_range = arrival < stop if direction == FORWARD else arrival >= start
         opens = ended == NO_FRAME
         if direction == FORWARD:
-            opens |= (far_kind == Anchor.ABSENT) & (ended > max(u, start))
-        wanted = (bridged & touches) | (opens & in_range)
-        return np.asarray(wanted & (grid.kind_at(begun) == Anchor.PLACED))
+            # an absent anchor ends what comes before it, and nothing comes back out of it
+            opens |= (far_kind == Anchor.ABSENT) & (ended > np.maximum(arrival, start))
+        wanted = ((far_kind == Anchor.PLACED) & touches) | (opens & in_range)
+        return np.asarray(wanted & (self.grid.kind_at(begun) == Anchor.PLACED))
 
     def _step(
         self,
@@ -236,13 +235,12 @@ class Evidence:
     ) -> None:
         n, k = np.nonzero(missing)
         at_anchor = self.grid.kind[t, n, k] == Anchor.PLACED
-        xy = np.where(at_anchor[:, None], self.grid.xy[t, n, k], tracks.xy[t, n, k])
         steps = follow(
             self._tracker,
             source,
             target,
-            xy.astype(np.float64),
-            size=self.grid.size_at(origin[t])[n, k],
+            np.where(at_anchor[:, None], self.grid.xy[t, n, k], tracks.xy[t, n, k]),
+            size=self.grid.size[origin[t, n, k], n],
             person=np.where(beyond[n, k], n, -1),
             config=self._config,
         )

@@ -32,7 +32,7 @@ from impose_core.errors import FrameOutOfRange, MediaError
 _log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-CACHE_BYTES = 512 * 1024 * 1024
+CACHE_BYTES = 128 * 1024 * 1024
 
 Held = TypeVar("Held")
 Self = TypeVar("Self", bound="_Source")  # typing.Self is 3.11

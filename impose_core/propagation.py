@@ -82,18 +82,19 @@ class Propagation:
 
     def estimate(self, start: int, stop: int) -> None:
         """Make the estimates of frames ``start`` to ``stop`` (exclusive) known."""
-        self.evidence.cover(start, stop, self._watch)
         with self._watch.stage("estimate"):
             spans = unsolved(self.grid, self.estimates.known, start, stop)
+        if not len(spans):
+            return
+        self.evidence.cover(start, stop, self._watch)
+        with self._watch.stage("estimate"):
             self._solve(spans)
-        if self._engine.reader is not None and len(spans):
+        if self._engine.reader is not None:
             self._read(spans)
             with self._watch.stage("estimate"):
                 self._solve(spans)
 
     def _solve(self, spans: Spans) -> None:
-        if not len(spans):
-            return
         nodes = nodes_of(spans, self.grid)
         chains = chains_of(spans, nodes, self.evidence, self.estimates)
         result = smooth(chains, self._config.estimate)

@@ -174,10 +174,9 @@ def _trust(
 ) -> _Trust:
     """How probable it is that each direction still (already) follows the joint."""
     first = chains.first
-    up_to = np.cumsum(forward_variance) - forward_variance
-    forward_total = up_to - up_to[first][chain]
-    up_to = np.cumsum(backward_variance) - backward_variance
-    backward_total = (up_to[last])[chain] - up_to
+    forward_total = _summed(forward_variance, chains) - forward_variance  # of the steps before
+    backward_total = _summed(backward_variance, chains) - backward_variance
+    backward_total = backward_total[last][chain] - backward_total  # of the steps from here on
     apart = ((chains.forward - chains.backward) ** 2).sum(-1)
     both = np.isfinite(apart)
     apart = np.where(both, apart, 0.0)
@@ -188,8 +187,7 @@ def _trust(
     best = np.maximum.reduceat(log_likelihood, first)
     likelihood = np.exp(log_likelihood - best[chain])
     posterior = likelihood / np.add.reduceat(likelihood, first)[chain]
-    cumulated = np.cumsum(posterior)
-    passed = np.clip(cumulated - (cumulated[first] - posterior[first])[chain], 0.0, 1.0)
+    passed = np.clip(_summed(posterior, chains), 0.0, 1.0)
 
     forward_closes = (1 / (1 + jump[last]))[chain]
     backward_closes = (1 / (1 + jump[first]))[chain]
@@ -279,6 +277,19 @@ def _solve(
     variance = 1 / (pivots + from_the_end[::-1] - diagonal)
     xy[pinned], variance[pinned] = anchor[pinned], 0.0
     return Trajectories(xy=xy, variance=np.maximum(variance, 0.0))
+
+
+def _summed(values: Floats, chains: Chains) -> Floats:
+    """Running sums [M] within each chain.
+
+    Chain by chain, not over all with the start taken off again: the rounding of a chain must
+    not hang on which others are estimated with it, or undo would not restore the last bit.
+    """
+    length = chains.length
+    rows = np.zeros((len(length), int(length.max())))
+    inside = np.arange(rows.shape[1]) < length[:, None]
+    rows[inside] = values
+    return np.asarray(np.cumsum(rows, axis=1)[inside])
 
 
 def _differences(track: Floats) -> Floats:

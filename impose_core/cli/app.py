@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,26 +10,9 @@ import typer
 
 from impose_core.cli import doctor_report
 from impose_core.cli.doctor import print_doctor
+from impose_core.cli.outcome import reported
 from impose_core.cli.propagate import Outputs, propagate_video
 from impose_core.cli.show import show_document
-from impose_core.errors import (
-    Cancelled,
-    DeviceError,
-    ImposeError,
-    MediaError,
-    StateError,
-    UsageError,
-    WeightsError,
-)
-
-EXIT_CODES: dict[type[ImposeError], int] = {
-    UsageError: 2,
-    StateError: 2,
-    MediaError: 3,
-    WeightsError: 4,
-    DeviceError: 5,
-    Cancelled: 130,
-}
 
 app = typer.Typer(
     help="Correct a skeleton once, the clip follows.",
@@ -40,12 +22,16 @@ app = typer.Typer(
 )
 
 Video = Annotated[Path, typer.Argument(help="A video file, or a folder of images.")]
-Overlay = Annotated[Path | None, typer.Option(help="Write a video with the poses drawn (.mp4).")]
-Sheet = Annotated[Path | None, typer.Option(help="Write a contact sheet (.png).")]
+Overlay = Annotated[
+    Path | None, typer.Option(help="Write a video with the poses drawn (.mp4, .mkv, .mov).")
+]
+Sheet = Annotated[Path | None, typer.Option(help="Write a contact sheet (.png, .jpg).")]
 Plot = Annotated[
     Path | None, typer.Option(help="Write a plot of trajectories with their 1-sigma band (.png).")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output, for machines.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -60,23 +46,35 @@ def _root(
 @app.command()
 def propagate(
     video: Video,
-    anchors: Annotated[Path, typer.Option(help="Annotations of the frames a human marked.")],
+    anchors: Annotated[
+        Path, typer.Option(help="Annotations (COCO keypoints of a video) of some frames.")
+    ],
     out: Annotated[Path, typer.Option(help="Write the annotations of every frame here.")],
     overlay: Overlay = None,
     sheet: Sheet = None,
     plot: Plot = None,
-    start: Annotated[int, typer.Option("--from", help="First frame, counted from 0.")] = 0,
-    stop: Annotated[
-        int | None, typer.Option("--to", help="Last frame, included; default: the last one.")
+    start: Annotated[
+        int, typer.Option("--from", metavar="FRAME", help="First frame to estimate, from 0.")
+    ] = 0,
+    last: Annotated[
+        int | None,
+        typer.Option(
+            "--to", metavar="FRAME", help="Last frame to estimate, included; default: the last."
+        ),
     ] = None,
-    journal: Annotated[Path | None, typer.Option(help="Record the acts here.")] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="Record the human points here; those of an existing journal count too."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Carry human marks on a few frames to all frames, for every person."""
-    outputs = Outputs(out=out, overlay=overlay, sheet=sheet, plot=plot)
-    propagate_video(
-        video, anchors, outputs, start=start, last=stop, journal=journal, as_json=as_json
-    )
+    """Carry human marks on a few frames to all frames, for every person.
+
+    Human points leave exactly as they came. Ctrl-C keeps the frames done so far.
+    """
+    outputs = Outputs(out=out, overlay=overlay, sheet=sheet, plot=plot, journal=journal)
+    with reported(as_json=as_json):
+        propagate_video(video, anchors, outputs, start=start, last=last, as_json=as_json)
 
 
 @app.command()
@@ -86,46 +84,35 @@ def show(
     overlay: Overlay = None,
     sheet: Sheet = None,
     plot: Plot = None,
-    frames: Annotated[str | None, typer.Option(help="Frames of the sheet: 0,30,60.")] = None,
-    columns: Annotated[int, typer.Option(help="Columns of the sheet.")] = 4,
+    frames: Annotated[
+        str | None,
+        typer.Option(help="Frames of the sheet, such as 0,30,60; default: spread evenly."),
+    ] = None,
+    columns: Annotated[int, typer.Option(min=1, help="Columns of the sheet.")] = 4,
     as_json: Json = False,
 ) -> None:
     """Draw an annotation file on its video."""
-    show_document(
-        video,
-        annotations,
-        overlay=overlay,
-        sheet=sheet,
-        plot=plot,
-        frames=frames,
-        columns=columns,
-        as_json=as_json,
-    )
+    with reported(as_json=as_json):
+        show_document(
+            video,
+            annotations,
+            overlay=overlay,
+            sheet=sheet,
+            plot=plot,
+            frames=frames,
+            columns=columns,
+            as_json=as_json,
+        )
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what is installed, what works, and under which licence."""
-    report = doctor_report.examine()
+    with reported(as_json=as_json):
+        report = doctor_report.examine()
     if as_json:
         typer.echo(json.dumps(report))
     else:
         print_doctor(report)
     if not report["healthy"]:
         raise typer.Exit(5)
-
-
-def main() -> None:
-    """Run ``impose``; errors become one sentence and an exit code."""
-    try:
-        app()
-    except ImposeError as error:
-        if "--json" in sys.argv:
-            said = {"code": error.code, "message": error.message, "hint": error.hint}
-            typer.echo(json.dumps({"error": said}))
-        else:
-            typer.echo(f"error: {error.message}", err=True)
-            if error.hint:
-                typer.echo(f"hint: {error.hint}", err=True)
-        code = next((c for kind, c in EXIT_CODES.items() if isinstance(error, kind)), 1)
-        raise SystemExit(code) from None

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from impose_core.errors import OutputError
+from impose_core.errors import UsageError
 from impose_core.frames import FrameSource
 from impose_core.overlay import contact_sheet, draw_poses, trajectory_plot, write_image, write_video
-from impose_core.poses import PoseTracks
+from impose_core.poses import Origin, PoseTracks
 
 SHEET_TILES = 12
 SHEET_PIXELS = 1800
@@ -29,32 +28,6 @@ def progress(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:
     """Pass ``items`` on, with a bar on standard error where somebody is looking."""
     bar = tqdm(items, total=total, desc=what, unit="frame", disable=not sys.stderr.isatty())
     yield from bar
-
-
-def check_outputs(outputs: Sequence[Path | None], *, inputs: Sequence[Path]) -> None:
-    """Refuse outputs that cannot be written, before the long work begins.
-
-    Raises:
-        OutputError: naming the path.
-    """
-    taken = {path.resolve() for path in inputs}
-    for path in outputs:
-        if path is None:
-            continue
-        if path.resolve() in taken:
-            raise OutputError(f"Expected an output apart from the inputs, got {path}.")
-        taken.add(path.resolve())
-        if path.is_dir():
-            raise OutputError(f"Expected a file to write to, got the folder {path}.")
-        probe = path.parent / f".{path.name}.probe"
-        try:
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise OutputError(
-                f"Expected to be able to write {path}, got: {error.strerror}.",
-                hint="The folder must exist and be writable.",
-            ) from error
 
 
 def write_overlay(
@@ -74,14 +47,11 @@ def write_sheet(
     indices: Sequence[int],
     *,
     columns: int = 4,
-    anchors: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write a contact sheet; ``anchors`` [T] says which frames a human marked."""
+    """Write a contact sheet of the frames ``indices``."""
+    human = (tracks.origin == Origin.HUMAN).any((1, 2))
     tiles = [
-        (
-            f"frame {t}" + (" (human)" if anchors is not None and anchors[t] else ""),
-            draw_poses(frames.read(t), tracks, t),
-        )
+        (f"frame {t}" + (" (human)" if human[t] else ""), draw_poses(frames.read(t), tracks, t))
         for t in indices
     ]
     write_image(path, contact_sheet(tiles, columns=columns, width=SHEET_PIXELS))
@@ -96,8 +66,11 @@ def spread(indices: Sequence[int], count: int = SHEET_TILES) -> list[int]:
 def write_plot(path: Path, tracks: PoseTracks) -> None:
     """Plot the liveliest joints of the liveliest person."""
     known = np.asarray(np.isfinite(tracks.xy).all(-1))
+    if not known.any():
+        raise UsageError("Expected a joint with a place to plot, got none.")
     steps = np.abs(np.diff(tracks.xy, axis=0)).sum(-1)
     travelled = np.where(known[1:] & known[:-1], steps, 0.0).sum(0)
+    travelled[~known.any(0)] = -1.0  # behind all that merely stand still
     person = int(travelled.sum(-1).argmax())
     joints = np.argsort(-travelled[person], kind="stable")[:PLOTTED]
     names = [tracks.skeleton.keypoints[k] for k in sorted(joints) if known[:, person, k].any()]

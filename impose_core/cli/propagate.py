@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-import signal
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from impose_core.cli.pictures import (
-    check_outputs,
-    progress,
-    spread,
-    write_overlay,
-    write_plot,
-    write_sheet,
-)
-from impose_core.errors import Cancelled, FrameOutOfRange
-from impose_core.frames import FrameSource, open_frames
-from impose_core.io.coco import PoseDocument, check_video, read_document, write_document
+from impose_core.cli.files import check_outputs, read_annotations
+from impose_core.cli.outcome import uninterrupted
+from impose_core.cli.pictures import progress, spread, write_overlay, write_plot, write_sheet
+from impose_core.errors import Cancelled, FrameOutOfRange, UsageError
+from impose_core.frames import FrameSource, ImageFolder, open_frames
+from impose_core.io.coco import PoseDocument, write_document
 from impose_core.poses import Origin, PoseTracks
-from impose_core.review import Suggestion
 from impose_core.session import Session
+from impose_core.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +30,11 @@ class Outputs:
     overlay: Path | None
     sheet: Path | None
     plot: Path | None
+    journal: Path | None
 
-    def paths(self) -> list[Path | None]:
-        """All of them."""
-        return [self.out, self.overlay, self.sheet, self.plot]
+    def by_option(self) -> dict[str, Path | None]:
+        """All of them by the names of their options."""
+        return {f"--{field.name}": getattr(self, field.name) for field in fields(self)}
 
 
 def propagate_video(
@@ -51,7 +44,6 @@ def propagate_video(
     *,
     start: int,
     last: int | None,
-    journal: Path | None,
     as_json: bool,
 ) -> None:
     """Run the command.
@@ -59,102 +51,134 @@ def propagate_video(
     Raises:
         Cancelled: on an interrupt; the frames done so far are in ``outputs.out``.
     """
-    check_outputs([*outputs.paths(), journal], inputs=[video, anchors])
-    signal.signal(signal.SIGTERM, _interrupt)
+    check_outputs(outputs.by_option(), inputs=[video, anchors])
     with open_frames(video) as frames:
-        document = read_document(anchors)
-        check_video(
-            document, width=frames.width, height=frames.height, frames=len(frames), name=str(video)
+        document = _naming_images(read_annotations(anchors, frames), frames)
+        indices = _indices(start, last, len(frames))
+        with Session(
+            frames, skeleton=document.tracks.skeleton, journal=outputs.journal
+        ) as session:
+            session.load(document.tracks)
+            marks = session.tracks.copy()
+            if not (marks.origin == Origin.HUMAN).any():
+                raise UsageError(
+                    f"Expected {anchors} to hold human points, got none.",
+                    hint="Mark every person on at least one frame.",
+                )
+            watch = Stopwatch()
+
+            def save(done: range) -> None:
+                with uninterrupted(), watch.stage("write"):
+                    _write(outputs.out, document, _estimated(marks, session.tracks, done), done)
+
+            _estimate(session, indices, save, outputs.out)
+            with watch.stage("draw"):
+                _draw(outputs, frames, session.tracks, marks, indices)
+            seconds = {**session.seconds, **watch.seconds}
+            report = _report(frames, session, marks, indices, seconds, outputs)
+    typer.echo(json.dumps(report) if as_json else _table(report))
+
+
+def _indices(start: int, last: int | None, count: int) -> range:
+    stop = count if last is None else last + 1
+    if not 0 <= start < stop <= count:
+        raise FrameOutOfRange(
+            f"Expected '--from' and '--to' in order within 0 to {count - 1}, "
+            f"got {start} and {stop - 1}."
         )
-        stop = len(frames) if last is None else last + 1
-        if not 0 <= start < stop <= len(frames):
-            raise FrameOutOfRange(
-                f"Expected '--from' and '--to' in order within 0 to {len(frames) - 1}, "
-                f"got {start} and {stop - 1}."
-            )
-        _run(frames, document, outputs, range(start, stop), journal, as_json)
+    return range(start, stop)
 
 
-def _run(
-    frames: FrameSource,
-    document: PoseDocument,
-    outputs: Outputs,
-    indices: range,
-    journal: Path | None,
-    as_json: bool,
+def _estimate(
+    session: Session, indices: range, save: Callable[[range], None], out: Path
 ) -> None:
-    with Session(frames, skeleton=document.tracks.skeleton, journal=journal) as session:
-        session.load(document.tracks)
-        human = (document.tracks.origin == Origin.HUMAN).any(-1)
-        done = indices.start
+    """Estimate and save the frames ``indices``; if interrupted, those that were done."""
+    stop = indices.start
+    try:
         results = session.propagate(indices.start, indices.stop)
-        try:
-            for result in progress(results, total=len(indices), what="propagate"):
-                done = result.frame + 1
-        except KeyboardInterrupt:
-            results.close()
-            _save(outputs.out, document, session.tracks, range(indices.start, done))
-            raise Cancelled(
-                f"Stopped after frame {done - 1}; the frames done are in {outputs.out}."
-                if done > indices.start
-                else f"Stopped before the first frame was done; {outputs.out} holds the marks.",
-            ) from None
-        begun = time.perf_counter()
-        _save(outputs.out, document, session.tracks, indices)
-        _draw(outputs, frames, session.tracks, indices, human.any(-1))
-        seconds = {**session.seconds, "write": time.perf_counter() - begun}
-        report = _report(frames, session, human, indices, seconds)
-        typer.echo(json.dumps(report)) if as_json else _print(report, session.review(5))
+        for result in progress(results, total=len(indices), what="propagate"):
+            stop = result.frame + 1
+    except KeyboardInterrupt:
+        save(range(indices.start, stop))
+        done = f"frames {indices.start} to {stop - 1}" if stop > indices.start else "no frame"
+        raise Cancelled(
+            f"Stopped with {done} of {indices.start} to {indices.stop - 1} done; "
+            f"{out} holds what is done and every human point.",
+            hint=f"Go on with --from {stop}." if stop > indices.start else None,
+        ) from None
+    save(indices)
+
+
+def _estimated(marks: PoseTracks, tracks: PoseTracks, done: range) -> PoseTracks:
+    """Every mark, and of the estimates the frames ``done``.
+
+    An interrupt may leave a frame of ``tracks`` half written, but only one that is not done.
+    """
+    kept = marks.copy()
+    for name in ("xy", "visibility", "origin", "score", "deviation", "box"):
+        getattr(kept, name)[done.start : done.stop] = getattr(tracks, name)[done.start : done.stop]
+    return kept
+
+
+def _write(path: Path, document: PoseDocument, tracks: PoseTracks, done: range) -> None:
+    """Write ``tracks`` in the place of the document's, and all else as it came."""
+    area = np.full(tracks.box.shape[:2], np.nan)
+    columns = {track: n for n, track in enumerate(document.tracks.track_id.tolist())}
+    for n, track in enumerate(tracks.track_id.tolist()):
+        if track in columns:
+            area[:, n] = document.area[:, columns[track]]
+    listed = {*done, *(document.extra.listed or ())}
+    extra = replace(
+        document.extra, listed=None if len(listed) == len(tracks) else tuple(sorted(listed))
+    )
+    write_document(path, replace(document, tracks=tracks, area=area, extra=extra))
+
+
+def _naming_images(document: PoseDocument, frames: FrameSource) -> PoseDocument:
+    """The document, with the names of the images in a folder for frames it does not list."""
+    if not isinstance(frames, ImageFolder):
+        return document
+    images = {
+        t: {"file_name": name, **document.extra.images.get(t, {})}
+        for t, name in enumerate(frames.file_names)
+    }
+    return replace(document, extra=replace(document.extra, images=images))
 
 
 def _draw(
-    outputs: Outputs,
-    frames: FrameSource,
-    tracks: PoseTracks,
-    indices: range,
-    anchors: NDArray[np.bool_],
+    outputs: Outputs, frames: FrameSource, tracks: PoseTracks, marks: PoseTracks, indices: range
 ) -> None:
-    if outputs.overlay is not None:
-        write_overlay(outputs.overlay, frames, tracks, indices)
-    if outputs.sheet is not None:
-        padded = np.zeros(len(frames), bool)
-        padded[: len(anchors)] = anchors[: len(frames)]
-        write_sheet(outputs.sheet, frames, tracks, spread(indices), anchors=padded)
-    if outputs.plot is not None:
-        write_plot(outputs.plot, tracks.frames(0, indices.stop))
-
-
-def _save(path: Path, document: PoseDocument, tracks: PoseTracks, done: range) -> None:
-    """Write the frames ``done`` and, whatever happened, every human mark."""
-    kept = tracks.copy()
-    outside = np.ones(len(tracks), bool)
-    outside[done.start : done.stop] = False
-    forget = outside[:, None, None] & (tracks.origin != Origin.HUMAN)
-    kept.xy[forget] = np.nan
-    kept.score[forget] = kept.deviation[forget] = np.nan
-    kept.visibility[forget] = kept.origin[forget] = 0
-    area = np.full(kept.box.shape[:2], np.nan)
-    known = {track: n for n, track in enumerate(document.tracks.track_id.tolist())}
-    for n, track in enumerate(kept.track_id.tolist()):
-        if track in known:
-            area[: len(document.area), n] = document.area[: len(area), known[track]]
-    write_document(path, replace(document, tracks=kept, area=area))
+    try:
+        if outputs.overlay is not None:
+            write_overlay(outputs.overlay, frames, tracks, indices)
+        if outputs.sheet is not None:
+            write_sheet(outputs.sheet, frames, tracks, spread(indices))
+        if outputs.plot is not None:
+            write_plot(outputs.plot, _estimated(marks, tracks, indices))
+    except KeyboardInterrupt:
+        raise Cancelled(f"Stopped while drawing; {outputs.out} is complete.") from None
 
 
 def _report(
     frames: FrameSource,
     session: Session,
-    human: NDArray[np.bool_],
+    marks: PoseTracks,
     indices: range,
-    seconds: dict[str, float],
+    seconds: Mapping[str, float],
+    outputs: Outputs,
 ) -> dict[str, Any]:
+    human = marks.origin == Origin.HUMAN
+    drawing = seconds["draw"]
     return {
         "video": frames.name,
         "frames": len(indices),
-        "persons": len(session.tracks.track_id),
-        "anchors": int(human.any(-1).sum()),
-        "human_joints": int((session.tracks.origin == Origin.HUMAN).sum()),
+        "from": indices.start,
+        "to": indices.stop - 1,
+        "persons": len(marks.track_id),
+        "anchors": int(human.any((1, 2)).sum()),
+        "human_joints": int(human.sum()),
         "seconds": {stage: round(s, 4) for stage, s in seconds.items()},
+        "frames_per_second": round(len(indices) / max(sum(seconds.values()) - drawing, 1e-9), 1),
         "review": [
             {
                 "frame": s.frame,
@@ -165,27 +189,29 @@ def _report(
             }
             for s in session.review(5)
         ],
+        "written": {
+            option.removeprefix("--"): str(path)
+            for option, path in outputs.by_option().items()
+            if path is not None
+        },
         "notes": list(frames.notes),
     }
 
 
-def _print(report: dict[str, Any], review: list[Suggestion]) -> None:
-    for note in report["notes"]:
-        typer.echo(f"warning: {note}", err=True)
-    typer.echo(f"frames {report['frames']}   persons {report['persons']}")
-    typer.echo(f"anchors {report['anchors']} frames, {report['human_joints']} human joints")
-    seconds = report["seconds"]
-    stages = "   ".join(f"{stage} {s:.2f} s" for stage, s in seconds.items())
-    rate = report["frames"] / max(sum(seconds.values()), 1e-9)
-    typer.echo(f"{stages}   ({rate:.0f} frames/s in all)")
-    if review:
-        typer.echo("least sure of:")
-    for s in review:
-        typer.echo(
-            f"  frame {s.frame:5d}  person {s.track}  expected OKS {s.expected_oks:.3f}  "
-            f"{s.keypoint} ± {s.deviation:.1f} px"
-        )
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal's shape
-    raise KeyboardInterrupt
+def _table(report: Mapping[str, Any]) -> str:
+    seconds = {stage: s for stage, s in report["seconds"].items() if stage != "draw" or s >= 0.01}
+    rows = [
+        ("frames", f"{report['frames']} ({report['from']} to {report['to']})"),
+        ("persons", str(report["persons"])),
+        ("anchors", f"{report['anchors']} frames, {report['human_joints']} human joints"),
+        ("seconds", "   ".join(f"{stage} {s:.2f}" for stage, s in seconds.items())),
+        ("speed", f"{report['frames_per_second']:.0f} frames/s, drawing apart"),
+    ]
+    lines = [f"{name:9s} {value}" for name, value in rows]
+    lines += ["least sure of:"] if report["review"] else []
+    lines += [
+        f"  frame {s['frame']:5d}   person {s['track']}   expected OKS {s['expected_oks']:.3f}   "
+        f"{s['keypoint']} ± {s['deviation']:.1f} px"
+        for s in report["review"]
+    ]
+    return "\n".join(lines)

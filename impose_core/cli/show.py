@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from impose_core.cli.pictures import check_outputs, spread, write_overlay, write_plot, write_sheet
+from impose_core.cli.files import check_outputs, read_annotations
+from impose_core.cli.pictures import spread, write_overlay, write_plot, write_sheet
 from impose_core.errors import FrameOutOfRange, UsageError
 from impose_core.frames import open_frames
-from impose_core.io.coco import check_video, read_document
 
 
 def show_document(
@@ -28,15 +28,14 @@ def show_document(
     """Run the command."""
     if overlay is None and sheet is None and plot is None:
         raise UsageError("Expected '--overlay', '--sheet' or '--plot', got none of them.")
-    check_outputs([overlay, sheet, plot], inputs=[video, annotations])
+    check_outputs(
+        {"--overlay": overlay, "--sheet": sheet, "--plot": plot}, inputs=[video, annotations]
+    )
     with open_frames(video) as source:
-        document = read_document(annotations, frames=len(source))
-        check_video(
-            document, width=source.width, height=source.height, frames=len(source), name=str(video)
-        )
-        tracks = document.tracks
+        tracks = read_annotations(annotations, source).tracks
         drawn = np.isfinite(tracks.xy).any((1, 2, 3))
-        shown = _frames(frames, len(source)) or spread(np.flatnonzero(drawn).tolist() or [0])
+        everywhere = np.flatnonzero(drawn).tolist() or [0]
+        shown = spread(everywhere) if frames is None else _frames(frames, len(source))
         if overlay is not None:
             write_overlay(overlay, source, tracks, range(len(source)))
         if sheet is not None:
@@ -44,6 +43,7 @@ def show_document(
         if plot is not None:
             write_plot(plot, tracks)
         report = {
+            "video": source.name,
             "frames": len(source),
             "annotated_frames": int(drawn.sum()),
             "persons": len(tracks.track_id),
@@ -53,17 +53,13 @@ def show_document(
     if as_json:
         typer.echo(json.dumps(report))
         return
-    for note in source.notes:
-        typer.echo(f"warning: {note}", err=True)
     typer.echo(
         f"{report['annotated_frames']} of {report['frames']} frames annotated, "
         f"{report['persons']} persons, skeleton {report['skeleton']}"
     )
 
 
-def _frames(text: str | None, count: int) -> list[int]:
-    if text is None:
-        return []
+def _frames(text: str, count: int) -> list[int]:
     try:
         frames = [int(part) for part in text.split(",")]
     except ValueError:
