@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,8 +16,9 @@ from numpy.typing import NDArray
 
 from benchmarks.clips import DATA, Clip, rendered_clip
 from impose_core.corrections import MoveKeypoints
-from impose_core.frames import ArrayFrames, FrameSource, open_frames
+from impose_core.frames import ArrayFrames, FrameSource, VideoFile, open_frames
 from impose_core.io.coco import read_document
+from impose_core.overlay import write_video
 from impose_core.poses import Origin, PoseTracks
 from impose_core.session import Session
 from impose_core.synthesis import difficulty, render
@@ -101,20 +104,27 @@ def overhead_and_persons() -> dict[str, float]:
     cv2.setNumThreads(1)
     many = rendered_clip("many", 1)
     results = {}
-    for name, clip in (("ten", many), ("one", one_person(many))):
-        frames = Looped(clip.frames, 240)
-        runs = [timed(frames, anchored(clip.truth, frames, 20)) for _ in range(3)]
-        results[name] = min(runs, key=lambda r: r["total"])
+    with tempfile.TemporaryDirectory() as folder:
+        # a real file, long enough to be decoded and not only kept
+        forth = Looped(many.frames, 480)
+        video = Path(folder) / "many.mp4"
+        write_video(video, (forth.read(t) for t in range(len(forth))), 30.0)
+        for name, clip in (("ten", many), ("one", one_person(many))):
+            runs = []
+            for _ in range(3):
+                with VideoFile(video, cache_bytes=0) as source:
+                    runs.append(timed(source, anchored(clip.truth, forth, 20)))
+            results[name] = min(runs, key=lambda r: r["total"])
     ten, one = results["ten"], results["one"]
     return {
         "persons": float(len(many.truth.track_id)),
-        "frames": 240.0,
+        "frames": 480.0,
         "overhead_10_persons": (ten["total"] - ten["decode"]) / ten["lk"],
         "overhead_1_person": (one["total"] - one["decode"]) / one["lk"],
         "ten_over_one": ten["total"] / one["total"],
         "lk_ten_over_one": ten["lk"] / one["lk"],
-        "ms_per_frame_10_persons": 1000 * ten["total"] / 240,
-        "ms_per_frame_1_person": 1000 * one["total"] / 240,
+        "ms_per_frame_10_persons": 1000 * ten["total"] / 480,
+        "ms_per_frame_1_person": 1000 * one["total"] / 480,
     }
 
 

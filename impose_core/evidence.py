@@ -120,7 +120,7 @@ def follow(
     steps = tracker.step(source, target, xy)
     lost = steps.error > config.lost_error * size
     moved = np.where(lost[:, None], xy, steps.xy)
-    for one in np.unique(person[person >= 0]):
+    for one in set(person[person >= 0].tolist()):
         mine = np.flatnonzero(person == one)
         good = mine[~lost[mine]]
         matrix = robust_similarity(xy[good], steps.xy[good], scale=config.scale_per_step)

@@ -97,9 +97,10 @@ def step(
     followed = [_follow(person, image, engine, config) for person in persons]
     height, width = image.shape[:2]
     keypoints = len(persons[0].xy) if persons else 0
-    xy = np.array([p.xy for p in followed]).reshape(-1, keypoints, 2)
-    variance = np.array([p.variance for p in followed]).reshape(-1, keypoints)
-    visible = np.array([p.visible for p in followed]).reshape(-1, keypoints)
+    shape = (len(followed), keypoints)
+    xy = np.array([p.xy for p in followed]).reshape(*shape, 2)
+    variance = np.array([p.variance for p in followed]).reshape(shape)
+    visible = np.array([p.visible for p in followed], bool).reshape(shape)
     inside = inside_image(xy, width=width, height=height)
     seen = np.where(visible, Visibility.VISIBLE, Visibility.OCCLUDED)
     poses = OnlinePoses(

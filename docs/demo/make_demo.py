@@ -24,6 +24,11 @@ HERE = Path(__file__).parent
 SOURCE = HERE.parents[2] / "shared" / "data" / "p2s_multi_cam01"
 EVERY = 20
 SCALE = 0.5
+NOTE = (
+    "Camera 1 of pose2sim's Demo_MultiPerson (BSD-3-Clause), half size. Track 1: a man, "
+    "triangulated from several views. Track 2: a rendered woman, 12 key frames interpolated. "
+    "Track 3: a bystander, from this view alone. No label was made by a human hand; see README.md."
+)
 
 
 def main() -> None:
@@ -41,7 +46,7 @@ def main() -> None:
         tracks, xy=np.round(tracks.xy * SCALE, 2), box=np.round(tracks.box * SCALE, 1)
     )
     video = replace(document.video, file_name="clip.mp4", width=size[0], height=size[1])
-    extra = replace(document.extra, images={}, listed=None)
+    extra = replace(document.extra, document={"info": {"note": NOTE}}, images={}, listed=None)
     area = document.area * SCALE**2
     small = replace(document, tracks=scaled, video=video, area=area, extra=extra)
     write_document(HERE / "labels.json", small)

@@ -12,13 +12,15 @@ def print_doctor(report: dict[str, Any]) -> None:
     typer.echo(f"impose {report['impose']} ({report['licence']}), Python {report['python']}")
     for package in report["packages"]:
         found = package["version"] or ("MISSING" if package["required"] else "not installed")
-        typer.echo(f"  {package['name']:24s} {found:14s} {package['licence']}")
-    for engine in report["engines"]:
-        works = "works" if engine["works"] else "FAILS"
-        typer.echo(
-            f"  {engine['name']:24s} {works:14s} {engine['licence']}; {engine['kind']}, off by "
-            f"{engine['error_px']} px on a texture that moves by 3.6 px"
-        )
-    encoders = ", ".join(name for name, there in report["encoders"].items() if there)
-    typer.echo(f"  video encoders           {encoders or 'NONE'}")
+        _row(package["name"], found, package["licence"])
+    _row("FFmpeg in av", report["ffmpeg"]["libavcodec"], "libavcodec; " + report["ffmpeg_licence"])
+    for part in (*report["engines"], report["video"]):
+        works = "works" if part["works"] else "FAILS"
+        _row(part["name"], works, f"{part['licence']}; {part['kind']}: {part['found']}")
+    for note in report["licence_notes"]:
+        typer.echo(f"note: {note}")
     typer.echo("all well" if report["healthy"] else "something required is missing or broken")
+
+
+def _row(name: str, found: str, remark: str) -> None:
+    typer.echo(f"  {name:24s} {found:14s} {remark}")

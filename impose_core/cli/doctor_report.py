@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import platform
+import tempfile
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import av
 import av.codec
 import cv2
 import numpy as np
 
+from impose_core.errors import ImposeError
+from impose_core.frames import open_frames
+from impose_core.overlay import write_video
 from impose_core.points.lucas_kanade import LucasKanade
 
-REQUIRED = {
+REQUIRED: Final = {
     "numpy": "BSD-3-Clause",
     "scipy": "BSD-3-Clause",
     "opencv-python-headless": "Apache-2.0",
-    "av": "BSD-3-Clause (FFmpeg inside its wheels: LGPL/GPL)",
+    "av": "BSD-3-Clause",
     "typer": "MIT",
     "tqdm": "MPL-2.0 AND MIT",
 }
-OPTIONAL = {"matplotlib": "PSF-based"}
-LARGEST_ERROR = 0.1
+OPTIONAL: Final = {"matplotlib": "matplotlib licence (PSF-based)"}
+FFMPEG_LICENCE: Final = "LGPL; GPL where built with x264"
+LICENCE_NOTES: Final = (
+    "impose holds none of these packages; they come from their own distributors.",
+    "binary wheels of av and OpenCV bring FFmpeg along: who passes those wheels on "
+    "keeps to its licence.",
+    "nothing is downloaded while impose runs.",
+)
+LARGEST_ERROR: Final = 0.1
 """Pixels a point tracker may be off on the doctor's moving texture."""
 
 
@@ -32,23 +44,23 @@ def version() -> str:
 
 
 def examine() -> dict[str, Any]:
-    """A report as JSON: versions, licences, engines, encoders, and ``healthy``."""
-    packages = [
-        _package(name, licence, required=True) for name, licence in REQUIRED.items()
-    ] + [_package(name, licence, required=False) for name, licence in OPTIONAL.items()]
-    tracker = _lucas_kanade()
+    """A report as JSON: versions, licences, engines, video, and ``healthy``."""
+    packages = [_package(name, licence, required=True) for name, licence in REQUIRED.items()]
+    packages += [_package(name, licence, required=False) for name, licence in OPTIONAL.items()]
+    engines, video = [_lucas_kanade()], _video()
     return {
         "impose": version(),
         "licence": "Apache-2.0",
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "ffmpeg": {name: ".".join(map(str, v)) for name, v in av.library_versions.items()},
         "packages": packages,
-        "engines": [tracker],
-        "encoders": {name: name in av.codec.codecs_available for name in ("libx264", "mpeg4")},
-        "healthy": bool(
-            tracker["works"] and all(p["version"] for p in packages if p["required"])
-        ),
+        "ffmpeg": {name: ".".join(map(str, v)) for name, v in av.library_versions.items()},
+        "ffmpeg_licence": FFMPEG_LICENCE,
+        "engines": engines,
+        "video": video,
+        "licence_notes": list(LICENCE_NOTES),
+        "healthy": all(part["works"] for part in (*engines, video))
+        and all(package["version"] for package in packages if package["required"]),
     }
 
 
@@ -56,9 +68,8 @@ def _package(name: str, licence: str, *, required: bool) -> dict[str, Any]:
     try:
         found: str | None = metadata.version(name)
     except metadata.PackageNotFoundError:
-        found = None
-        if name.startswith("opencv"):  # one of its siblings may stand in for it
-            found = cv2.__version__
+        # one of its siblings, such as opencv-python, may stand in for it
+        found = cv2.__version__ if name.startswith("opencv") else None
     return {"name": name, "version": found, "licence": licence, "required": required}
 
 
@@ -76,11 +87,39 @@ def _lucas_kanade() -> dict[str, Any]:
     )
     points = np.stack(np.meshgrid(np.arange(60, 260, 40.0), np.arange(60, 180, 40.0)), -1)
     points = points.reshape(-1, 2)
-    error = np.abs(tracker.step(source, target, points).xy - points - move).max()
+    try:
+        error = float(np.abs(tracker.step(source, target, points).xy - points - move).max())
+        found = f"off by {error:.3f} px on a texture that moves by {np.hypot(*move):.1f} px"
+    except cv2.error as broken:
+        error, found = np.inf, str(broken.err)
     return {
         "name": tracker.name,
         "kind": "point tracker",
         "licence": "Apache-2.0 (OpenCV)",
-        "error_px": round(float(error), 4),
         "works": bool(error < LARGEST_ERROR),
+        "error_px": round(error, 4) if np.isfinite(error) else None,
+        "found": found,
+    }
+
+
+def _video() -> dict[str, Any]:
+    """Write a short video and read it again."""
+    encoders = [name for name in ("libx264", "mpeg4") if name in av.codec.codecs_available]
+    images = [np.full((64, 64, 3), 40 * t, np.uint8) for t in range(6)]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "doctor.mp4"
+            write_video(path, images, fps=25)
+            with open_frames(path) as frames:
+                count = len(frames)
+        found = f"{count} of {len(images)} frames written and read again"
+    except ImposeError as error:
+        count, found = 0, error.message
+    return {
+        "name": encoders[0] if encoders else "no encoder",
+        "kind": "video",
+        "licence": "GPL-2.0-or-later (x264)" if "libx264" in encoders else FFMPEG_LICENCE,
+        "works": count == len(images),
+        "encoders": encoders,
+        "found": found,
     }

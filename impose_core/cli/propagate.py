@@ -22,6 +22,10 @@ from impose_core.session import Session
 from impose_core.stopwatch import Stopwatch
 
 
+STAGES = ("decode", "track", "read", "estimate", "write", "draw")
+"""In the order in which a frame passes them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
     """Where to write; None for what nobody asked for."""
@@ -74,7 +78,8 @@ def propagate_video(
             _estimate(session, indices, save, outputs.out)
             with watch.stage("draw"):
                 _draw(outputs, frames, session.tracks, marks, indices)
-            seconds = {**session.seconds, **watch.seconds}
+            spent = {**session.seconds, **watch.seconds}
+            seconds = {stage: spent[stage] for stage in STAGES if stage in spent}
             report = _report(frames, session, marks, indices, seconds, outputs)
     typer.echo(json.dumps(report) if as_json else _table(report))
 
@@ -103,8 +108,7 @@ def _estimate(
         done = f"frames {indices.start} to {stop - 1}" if stop > indices.start else "no frame"
         raise Cancelled(
             f"Stopped with {done} of {indices.start} to {indices.stop - 1} done; "
-            f"{out} holds what is done and every human point.",
-            hint=f"Go on with --from {stop}." if stop > indices.start else None,
+            f"{out} holds what is done and every human point."
         ) from None
     save(indices)
 

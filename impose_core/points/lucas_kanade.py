@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from impose_core.points.protocol import PointSteps
 
 WINDOW = (21, 21)
-LEVELS = 3
-CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 12, 0.01)
+LEVELS = 2
+CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 12, 0.03)
 
 
 class LucasKanade:
-    """Bouguet's pyramidal tracker on grey images, 21 x 21 windows, three extra levels.
+    """Bouguet's pyramidal tracker on grey images, 21 x 21 windows, two extra levels.
 
     OpenCV puts (0, 0) at the centre of the top-left pixel; ours is half a pixel off. This
     class owns that half pixel.
