@@ -152,7 +152,7 @@ class Journal:
             raise StateError(f"{self.path}: line {number} takes back an act that is not there.")
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        text = json.dumps(record, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(record, allow_nan=False, separators=(",", ":"), default=_plain)
         line = f"{zlib.crc32(text.encode()):08x} {text}\n".encode()
         try:
             os.lseek(self._file, self._length, os.SEEK_SET)
@@ -173,8 +173,8 @@ def patch_to_json(patch: Patch) -> list[dict[str, Any]]:
     """A patch as a JSON array, positions exact."""
     return [
         {
-            "track": track,
-            "frame": frame,
+            "track": int(track),
+            "frame": int(frame),
             "before": _mark_to_json(before),
             "after": _mark_to_json(after),
         }
@@ -259,6 +259,13 @@ def _natural(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**53:
         raise StateError(f"Expected '{where}' to be an integer from 0 to 2**53, got {value!r}.")
     return value
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers as Python's: hosts hand them over in corrections."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no place in a journal")
 
 
 def _checked(line: bytes) -> dict[str, Any] | None:

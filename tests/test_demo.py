@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_it_is_closer_to_the_labels_than_straight_lines(estimate):
     labels = read_document(DEMO / "labels.json")
     frames = np.flatnonzero(np.isfinite(anchors.xy).any((1, 2, 3)))
     linear = np.full_like(found.xy, np.nan)
-    for a, b in zip(frames[:-1], frames[1:], strict=True):
+    for a, b in itertools.pairwise(frames):
         share = (np.arange(a, b + 1) - a)[:, None, None, None] / (b - a)
         linear[a : b + 1] = (1 - share) * anchors.xy[a] + share * anchors.xy[b]
     counts = np.isfinite(labels.tracks.xy).all(-1) & np.isfinite(linear).all(-1)

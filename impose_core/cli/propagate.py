@@ -21,7 +21,6 @@ from impose_core.poses import Origin, PoseTracks
 from impose_core.session import Session
 from impose_core.stopwatch import Stopwatch
 
-
 STAGES = ("decode", "track", "read", "estimate", "write", "draw")
 """In the order in which a frame passes them."""
 
