@@ -160,6 +160,15 @@ _NOT_VIDEOS = frozenset({"tty", "bin", "xbin", "adf", "idf", "hls", "dash", "con
 _HEAD = 16  # frames; more than any codec reorders
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """Stored size in pixels, and the turn that shows it upright."""
+
+    width: int
+    height: int
+    turn: _Turn
+
+
 @dataclass(frozen=True, slots=True)
 class _Packet:
     """What one packet says of its frame; times in units of the stream's time base."""
@@ -256,7 +265,8 @@ class VideoFile(_Source):
         self.path = Path(path)
         self.name = self.path.name
         self.decoded = 0
-        self._cache: _FrameCache[av.VideoFrame] = _FrameCache(cache_bytes)
+        self._cache: _FrameCache[NDArray[np.uint8]] = _FrameCache(cache_bytes)
+        self._shape: _Shape | None = None  # known once frame 0 is
         self._convert = VideoReformatter()
         self._damage = 0  # packets that the decoder refused
         self._lost: set[int] = set()
@@ -276,12 +286,12 @@ class VideoFile(_Source):
                 f"Expected {self.path} to have at least one frame that decodes, "
                 f"got none from {len(packets)} packets."
             )
-        self._stored = (first.width, first.height)
-        self._turn = _turn(first)
+        self._shape = _Shape(width=first.width, height=first.height, turn=_turn(first))
         self.notes = tuple(self._complaints(promised))
         for note in self.notes:
             _log.warning("%s", note)
-        self.width, self.height = self._stored[::-1] if self._turn.swap else self._stored
+        size = (first.width, first.height)
+        self.width, self.height = size[::-1] if self._shape.turn.swap else size
 
     def __len__(self) -> int:
         return self._index.size
@@ -294,17 +304,23 @@ class VideoFile(_Source):
             MediaError: if the frame is damaged, or the file changed since it was opened.
         """
         index = self._checked(index)
+        held = self._cache.get(index)
+        if held is not None:
+            return held
         frame = None if index in self._lost else self._fetch(index)
-        if frame is None:
+        if frame is None or self._shape is None:
             self._lost.add(index)
             raise MediaError(
                 f"Expected frame {index} of {self.path} to decode, got none: the file is damaged.",
                 hint="Convert the video with ffmpeg, or leave this frame out.",
             )
+        held = self._cache.get(index)
+        return self._pixels(frame, self._shape) if held is None else held
+
+    def _pixels(self, frame: av.VideoFrame, shape: _Shape) -> NDArray[np.uint8]:
         # the size is given for streams that change theirs midway
-        width, height = self._stored
-        rgb = self._convert.reformat(frame, width=width, height=height, format="rgb24")
-        return _sealed(self._turn.apply(np.asarray(rgb.to_ndarray(), np.uint8)))
+        rgb = self._convert.reformat(frame, width=shape.width, height=shape.height, format="rgb24")
+        return _sealed(shape.turn.apply(np.asarray(rgb.to_ndarray(), np.uint8)))
 
     def close(self) -> None:
         """Let go of the file and of all cached frames. Nothing can be read afterwards."""
@@ -316,10 +332,7 @@ class VideoFile(_Source):
     # getting at a frame
 
     def _fetch(self, index: int) -> av.VideoFrame | None:
-        """Frame ``index`` by the shortest way: cache, open decoder, keyframe, start."""
-        held = self._cache.get(index)
-        if held is not None:
-            return held
+        """Frame ``index`` by the shortest way: open decoder, keyframe, start."""
         starts = self._index.starts(index)
         if starts[0] <= self._next <= index:
             frame = self._advance(index)
@@ -346,7 +359,11 @@ class VideoFile(_Source):
             # What comes before the keyframe (the leading pictures of an open GOP) may lack
             # what it refers to: it decodes, but to other pixels.
             if key <= index < len(self):
-                self._cache.put(index, frame, sum(plane.buffer_size for plane in frame.planes))
+                if self._shape is not None:
+                    # Pixels, not the codec's frames: those hold on to the pool of the decoder
+                    # they came from, and memory would grow with every decoder opened.
+                    pixels = self._pixels(frame, self._shape)
+                    self._cache.put(index, pixels, pixels.nbytes)
                 yield index, frame
 
     def _packets_from(self, key: int) -> Iterator[_AvPacket]:

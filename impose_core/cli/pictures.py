@@ -71,7 +71,7 @@ def write_plot(path: Path, tracks: PoseTracks) -> None:
     steps = np.abs(np.diff(tracks.xy, axis=0)).sum(-1)
     travelled = np.where(known[1:] & known[:-1], steps, 0.0).sum(0)
     travelled[~known.any(0)] = -1.0  # behind all that merely stand still
-    person = int(travelled.sum(-1).argmax())
+    person = int(np.argmax(travelled.sum(-1)))
     joints = np.argsort(-travelled[person], kind="stable")[:PLOTTED]
     names = [tracks.skeleton.keypoints[k] for k in sorted(joints) if known[:, person, k].any()]
     trajectory_plot(path, tracks, track_id=int(tracks.track_id[person]), keypoints=names)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -17,67 +14,13 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from impose_core.errors import Cancelled, OutputError, UsageError
+from impose_core.atomic import publish, unwritable, whole_file, write_bytes
+from impose_core.errors import Cancelled, UsageError
 from impose_core.overlay.sheet import Image, check_image
 
 _CRF = "18"  # x264: hardly to be told from the original
 _MPEG4_BITS = 0.25  # bits per pixel for the fallback encoder, about as good
 _BT709 = 1  # the number of that matrix in H.264's own table
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that becomes ``path`` if the block succeeds.
-
-    Raises:
-        OutputError: if the file cannot be made or moved; it names ``path``.
-    """
-    try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
-        )
-        os.close(handle)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        _publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    """Give ``temporary`` its name, and the permissions any new file gets."""
-    try:
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return OutputError(
-        f"Expected 'path' to be a file that can be written, got {path}: {reason}.",
-        hint="Check that the folder exists, that you may write there and that the disk has room.",
-    )
-
-
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    path = Path(path)
-    with whole_file(path) as temporary:
-        try:
-            temporary.write_bytes(content)
-        except OSError as error:
-            raise _unwritable(path, error) from error
 
 
 def write_image(path: str | Path, image: Image) -> None:
@@ -131,7 +74,7 @@ def write_video(path: str | Path, images: Iterable[Image], fps: float) -> int:
         except (KeyboardInterrupt, GeneratorExit, Cancelled):
             film.close()
             if film.frames:
-                _publish(temporary, path)
+                publish(temporary, path)
             raise
         except BaseException:
             film.abandon()
@@ -152,7 +95,7 @@ class _Film:
                 str(temporary), "w", options=_container_options(path)
             )
         except (av.FFmpegError, OSError) as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         try:
             self._stream = _add_stream(self._container, width, height, fps)
         except BaseException:
@@ -176,7 +119,7 @@ class _Film:
             frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
             self._container.mux(self._stream.encode(frame))
         except (av.FFmpegError, OSError) as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
         self.frames += 1
 
     def close(self) -> None:
@@ -186,7 +129,7 @@ class _Film:
             self._container.close()
         except (av.FFmpegError, OSError) as error:
             self.abandon()
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
 
     def abandon(self) -> None:
         """Close without caring whether the file is valid."""
