@@ -120,7 +120,7 @@ def follow(
     steps = tracker.step(source, target, xy)
     lost = steps.error > config.lost_error * size
     moved = np.where(lost[:, None], xy, steps.xy)
-    for one in set(person[person >= 0].tolist()):
+    for one in sorted(set(person.tolist()) - {-1}):
         mine = np.flatnonzero(person == one)
         good = mine[~lost[mine]]
         matrix = robust_similarity(xy[good], steps.xy[good], scale=config.scale_per_step)
@@ -233,21 +233,24 @@ class Evidence:
         source: Any,
         target: Any,
     ) -> None:
-        n, k = np.nonzero(missing)
-        at_anchor = self.grid.kind[t, n, k] == Anchor.PLACED
+        # joints by their flat place in [N, K]: one index instead of three, for every step
+        joints = np.flatnonzero(missing)
+        n = joints // missing.shape[1]
+        on_anchor = self.grid.kind[t].ravel()[joints] == Anchor.PLACED
+        arrived = tracks.xy[t].reshape(-1, 2)[joints]
         steps = follow(
             self._tracker,
             source,
             target,
-            np.where(at_anchor[:, None], self.grid.xy[t, n, k], tracks.xy[t, n, k]),
-            size=self.grid.size[origin[t, n, k], n],
-            person=np.where(beyond[n, k], n, -1),
+            np.where(on_anchor[:, None], self.grid.xy[t].reshape(-1, 2)[joints], arrived),
+            size=self.grid.size[origin[t].ravel()[joints], n],
+            person=np.where(beyond.ravel()[joints], n, -1),
             config=self._config,
         )
-        tracks.xy[u, n, k] = steps.xy
-        tracks.deviation[u, n, k] = steps.deviation
-        tracks.lost[u, n, k] = steps.lost
-        tracks.known[u, n, k] = True
+        tracks.xy[u].reshape(-1, 2)[joints] = steps.xy
+        tracks.deviation[u].reshape(-1)[joints] = steps.deviation
+        tracks.lost[u].reshape(-1)[joints] = steps.lost
+        tracks.known[u].reshape(-1)[joints] = True
 
 
 def _outermost(anchors: NDArray[np.int32], edge: int, direction: int) -> int:
