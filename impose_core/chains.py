@@ -226,7 +226,8 @@ def _unbiased_readings(
         at = (frame[there], spans.person[there], spans.joint[there])
         bias[row, there] = estimates.reading[at] - grid.xy[at]
     one_sided = np.where(np.isfinite(bias[::-1]), bias[::-1], 0.0)
-    bias = np.where(np.isfinite(bias), bias, one_sided)
+    unread = ~np.isfinite(bias)
+    bias[unread] = one_sided[unread]
     share = (nodes.frame - spans.first[nodes.span]) / np.maximum(spans.last - spans.first, 1)[
         nodes.span
     ]

@@ -139,8 +139,9 @@ class Evidence:
     def __init__(
         self, grid: AnchorGrid, tracker: PointTracker, frames: EncodedFrames, config: TrackingConfig
     ) -> None:
-        self.forward = DirectedTracks.unknown(grid.kind.shape)
-        self.backward = DirectedTracks.unknown(grid.kind.shape)
+        count, persons, keypoints = grid.kind.shape
+        self.forward = DirectedTracks.unknown((count, persons, keypoints))
+        self.backward = DirectedTracks.unknown((count, persons, keypoints))
         self.grid = grid
         self._tracker, self._frames, self._config = tracker, frames, config
 
@@ -182,10 +183,10 @@ class Evidence:
             near, away = away, near
         first = _outermost(origin[near], near, -direction)
         end = _outermost(far[away], away, direction)
-        sources = np.arange(first, end, direction)
+        steps = np.arange(first, end, direction)
+        arrives = (steps + direction >= 0) & (steps + direction < len(grid.kind))
+        sources = np.asarray(steps[arrives])
         targets = sources + direction
-        inside = (targets >= 0) & (targets < len(grid.kind))
-        sources, targets = sources[inside], targets[inside]
 
         wanted = self._wanted(direction, sources, targets, start, stop, origin, far)
         beyond = wanted & (far[targets] == NO_FRAME)

@@ -76,7 +76,7 @@ class Chains:
     @property
     def bridged(self) -> NDArray[np.bool_]:
         """[C]: held at both ends."""
-        return np.isfinite(self.start_variance) & np.isfinite(self.end_variance)
+        return np.asarray(np.isfinite(self.start_variance) & np.isfinite(self.end_variance))
 
     @property
     def length(self) -> NDArray[np.int64]:

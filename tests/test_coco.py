@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from impose_core.errors import BadDocument, OutputError, UsageError
 from impose_core.io import json_fields
-from impose_core.io.coco import read as coco_read
 from impose_core.io.coco import (
     PoseDocument,
     VideoInfo,
@@ -22,6 +21,7 @@ from impose_core.io.coco import (
     to_mapping,
     write_document,
 )
+from impose_core.io.coco import read as coco_read
 from impose_core.poses import Origin, PoseTracks
 from impose_core.skeleton import COCO17, Skeleton
 
