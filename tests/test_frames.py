@@ -201,10 +201,10 @@ def test_the_cache_never_exceeds_its_bytes(clip: Path, monkeypatch: pytest.Monke
         cache, used = video._cache, []
         put = cache.put
 
-        def watched(index: int, frame: av.VideoFrame, size: int) -> None:
-            put(index, frame, size)
+        def watched(index: int, image: np.ndarray) -> None:
+            put(index, image)
             used.append(cache.used)
-            assert cache.used == sum(size for _, size in cache._held.values())
+            assert cache.used == sum(image.nbytes for image in cache._held.values())
 
         monkeypatch.setattr(cache, "put", watched)
         for index in random.Random(0).choices(range(COUNT), k=80):

@@ -14,8 +14,7 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from impose_core.atomic import publish, unwritable, whole_file
-from impose_core.atomic import write_bytes as write_bytes  # plots.py has it from here
+from impose_core.atomic import publish, unwritable, whole_file, write_bytes
 from impose_core.errors import Cancelled, UsageError
 from impose_core.overlay.sheet import Image, check_image
 

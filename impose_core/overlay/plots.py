@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from impose_core.atomic import write_bytes
 from impose_core.errors import UsageError
-from impose_core.overlay.files import write_bytes
 from impose_core.poses import Origin, PoseTracks
 
 if TYPE_CHECKING:
