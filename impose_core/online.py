@@ -8,7 +8,6 @@ person on the last frame: a tracker cannot follow what it has not seen.
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -262,7 +261,7 @@ def _picture(state: Mapping[str, Any], extent: tuple[int, int]) -> NDArray[np.ui
     try:
         data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
         decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
-    except (binascii.Error, cv2.error) as error:
+    except (ValueError, cv2.error) as error:
         raise StateError(
             f"Expected state 'picture' to be a JPEG in base64, got {error}."
         ) from error

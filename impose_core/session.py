@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from impose_core import online
 from impose_core.anchors import AnchorGrid
 from impose_core.config import Config
 from impose_core.corrections import Correction, VideoShape, marks_from_tracks, patch_of
@@ -20,7 +21,7 @@ from impose_core.frames import FrameSource
 from impose_core.journal import Journal, patch_from_json, patch_to_json
 from impose_core.ledger import columns_of, with_persons, write_frames
 from impose_core.marks import Cell, Mark, Marks, Patch
-from impose_core.poses import PoseTracks
+from impose_core.poses import PoseTracks, Visibility
 from impose_core.propagation import Propagation
 from impose_core.review import Suggestion, suggestions
 from impose_core.skeleton import Skeleton
@@ -65,7 +66,7 @@ class Session:
         journal: Path | None = None,
     ) -> None:
         self._frames, self._skeleton = frames, skeleton
-        self._config = config or Config()
+        self._config, self._engine = config or Config(), engine or Engine()
         self._watch = Stopwatch()
         self._video = VideoShape(frames=len(frames), width=frames.width, height=frames.height)
         self._marks = Marks(len(skeleton))
@@ -76,7 +77,7 @@ class Session:
         self._propagation = Propagation(
             frames,
             skeleton=skeleton,
-            engine=engine or Engine(),
+            engine=self._engine,
             config=self._config,
             watch=self._watch,
         )
@@ -199,6 +200,30 @@ class Session:
                 self._written[frame] = True
                 yield self._result(frame)
             start = stop
+
+    def states(self, frame: int) -> list[dict[str, Any]]:
+        """One state per person known on ``frame``: what :meth:`step` goes on from.
+
+        Raises:
+            FrameOutOfRange: if the video has no such frame.
+        """
+        image = self._frames.read(frame)
+        known = np.isfinite(self._ledger.xy[frame]).all(-1)
+        visible = self._ledger.visibility[frame] == Visibility.VISIBLE
+        return [
+            online.start(image, track=track, xy=self._ledger.xy[frame, n], visible=visible[n])
+            for n, track in enumerate(self._ledger.track_id.tolist())
+            if known[n].any()
+        ]
+
+    def step(
+        self, image: NDArray[np.uint8], states: Sequence[Mapping[str, Any]]
+    ) -> tuple[online.OnlinePoses, list[dict[str, Any]]]:
+        """The causal form: follow ``states`` to the next image; see :func:`online.step`.
+
+        It leaves the ledger alone. A host without a video calls ``online.step`` itself.
+        """
+        return online.step(image, list(states), engine=self._engine, config=self._config)
 
     def review(self, limit: int = 10) -> list[Suggestion]:
         """The frames that most need a look, worst first: where the estimate is least sure."""

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from impose_core import online
 from impose_core.errors import StateError, UsageError
+from impose_core.frames import ArrayFrames
 from impose_core.poses import Visibility
+from impose_core.session import Session
+from impose_core.skeleton import COCO17
 from impose_core.synthesis import SceneConfig, render
 
 
@@ -116,6 +119,7 @@ def test_joints_that_leave_the_image_are_absent_and_stay_so(scene, states):
         ("picture", "not base64!"),
         ("picture", base64.b64encode(b"not a picture").decode()),
         ("picture", ""),
+        ("picture", "\x80"),
         ("picture", "A" * 200_000),
         ("picture", 5),
     ],
@@ -144,3 +148,12 @@ def test_whatever_the_client_sends_back_it_is_an_answer_or_a_state_error(
     except StateError:
         return
     assert poses.xy.shape == (1, 17, 2)
+
+
+def test_a_session_hands_its_people_over(scene):
+    with Session(ArrayFrames(scene.frames), skeleton=COCO17) as session:
+        session.load(scene.tracks.frames(0, 20))
+        states = session.states(0)
+        poses, _ = session.step(scene.frames[1], states)
+    assert poses.track_id.tolist() == scene.tracks.track_id.tolist()
+    assert np.isfinite(poses.xy).any()
