@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from numbers import Real
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impose_core.errors import BadCorrection, FrameOutOfRange, SkeletonMismatch, UnknownTrack
+from impose_core.errors import (
+    BadCorrection,
+    FrameOutOfRange,
+    SkeletonMismatch,
+    UnknownKeypoint,
+    UnknownTrack,
+)
 from impose_core.geometry import FAR_OUTSIDE
 from impose_core.marks import UNMARKED, Cell, Mark, Marks, Patch
 from impose_core.poses import Origin, PoseTracks, Visibility
@@ -39,8 +46,8 @@ class VideoShape:
 class MoveKeypoints:
     """The joints of ``xy`` (name -> pixels) are exactly there. A new ``track`` is a new person.
 
-    ``visibility`` flags joints of ``xy``; one it does not name keeps the flag it had on this
-    frame, else is visible.
+    ``visibility`` flags joints of ``xy``; one it does not name keeps the flag a human gave it on
+    this frame, else is visible.
     """
 
     frame: int
@@ -51,7 +58,11 @@ class MoveKeypoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetVisibility:
-    """Flag joints. ``ABSENT``: gone from this frame until the joint's next mark."""
+    """Flag joints. ``ABSENT``: gone from this frame until the joint's next mark.
+
+    A joint whose position is fixed on this frame keeps it, as the human's from now on;
+    otherwise the flag alone is fixed, and the joint may still move.
+    """
 
     frame: int
     track: int
@@ -78,7 +89,11 @@ class SwapIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeIdentity:
-    """``absorb`` was ``keep`` all along. Refused where humans marked both on one frame."""
+    """``absorb`` was ``keep`` all along. Refused where humans marked both on one frame.
+
+    "All gone" (what a split or a removal leaves) says that this identity is not there; it
+    yields to a mark of the other, so that a merge undoes a split.
+    """
 
     keep: int
     absorb: int
@@ -128,23 +143,84 @@ def clicks(correction: Correction) -> int:
     return len(correction.visibility) if isinstance(correction, SetVisibility) else 1
 
 
+def correction_to_json(correction: Correction) -> dict[str, Any]:
+    """A correction that :func:`patch_of` accepts, as a JSON object, positions exact."""
+    record: dict[str, Any] = {"verb": type(correction).__name__}
+    for item in fields(correction):
+        value = getattr(correction, item.name)
+        if item.name == "xy":
+            record["xy"] = {name: [float(v) for v in point] for name, point in value.items()}
+        elif item.name == "visibility":
+            record["visibility"] = {name: int(flag) for name, flag in value.items()}
+        else:
+            box = item.name == "box"
+            record[item.name] = [float(v) for v in value] if box else operator.index(value)
+    return record
+
+
+def correction_from_json(value: Any) -> Correction:
+    """The correction that :func:`correction_to_json` wrote.
+
+    Whether it fits a video and its persons is for :func:`patch_of` to say.
+
+    Raises:
+        BadCorrection: if a field is missing, unknown or of another kind; naming it.
+    """
+    given = dict(_object(value, "correction"))
+    name = given.pop("verb", None)
+    verbs = {verb.__name__: verb for verb in get_args(Correction)}
+    if not isinstance(name, str) or name not in verbs:
+        raise BadCorrection(f"Expected 'verb' to be one of {list(verbs)}, got {name!r}.")
+    known = fields(verbs[name])
+    required = {f.name for f in known if f.default is MISSING and f.default_factory is MISSING}
+    unknown, missing = set(given) - {f.name for f in known}, required - set(given)
+    if unknown or missing:
+        raise BadCorrection(
+            f"Expected a {name} to have the fields {[f.name for f in known]}, got "
+            f"{'no' if missing else 'an unknown'} '{min(missing or unknown, key=str)}'."
+        )
+    read = {"xy": _points_from_json, "visibility": _flags_from_json, "box": _box_from_json}
+    arguments = {f: read.get(f, _integer)(said, f) for f, said in given.items()}
+    correction: Correction = verbs[name](**arguments)
+    return correction
+
+
+def _points_from_json(value: Any, name: str) -> dict[str, tuple[float, float]]:
+    points = {k: _finite(v, 2, f"{name}['{k}']") for k, v in _object(value, name).items()}
+    return {joint: (x, y) for joint, (x, y) in points.items()}
+
+
+def _flags_from_json(value: Any, name: str) -> dict[str, Visibility]:
+    return {joint: _flag(flag, joint) for joint, flag in _object(value, name).items()}
+
+
+def _box_from_json(value: Any, name: str) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = _finite(value, 4, name)
+    return (x1, y1, x2, y2)
+
+
 def patch_of(
     correction: Correction,
     marks: Marks,
     *,
     skeleton: Skeleton,
     video: VideoShape,
-    estimate: PoseTracks,
+    estimate: PoseTracks | None,
 ) -> Patch:
     """What ``correction`` changes in ``marks``; nothing is changed yet.
 
-    ``estimate`` is what stands in the ledger: identity edits carry it over where no human
-    placed a joint. Applied twice, a correction equals itself applied once; only a swap undoes
-    itself, and a new name is not there to be given again.
+    ``estimate`` is what stands in the ledger (None: nothing): identity edits carry it over
+    where no human placed a joint.
+
+    Applied twice, a correction equals itself applied once: the second patch is empty. Except:
+    a second swap brings the human marks back (seeds stay, now each person's own), and a person
+    who was merged, split off, renamed or removed altogether is not there to be so again.
 
     Raises:
         BadCorrection, UnknownTrack, UnknownKeypoint, FrameOutOfRange: naming the field.
     """
+    if not isinstance(correction, get_args(Correction)):
+        raise BadCorrection(f"Expected a correction, got {correction!r}.")
     act = _Act(marks=marks, skeleton=skeleton, video=video, estimate=estimate)
     changed = {
         MoveKeypoints: act.move,
@@ -164,6 +240,9 @@ def marks_from_tracks(
 ) -> Patch:
     """The human points, flags and boxes of a document, as a patch of ``marks``.
 
+    What the document does not speak about stays as it is marked. A position outweighs the flag
+    ``ABSENT`` beside it.
+
     Raises:
         SkeletonMismatch: if the document's joints are not the skeleton's.
         FrameOutOfRange: if it marks a frame the video does not have.
@@ -173,30 +252,44 @@ def marks_from_tracks(
             f"Expected keypoints {list(skeleton.keypoints)}, got {list(tracks.skeleton.keypoints)}."
         )
     changed: dict[Cell, Mark | None] = {}
-    human = tracks.origin == Origin.HUMAN
-    spoken = human.any(-1)
-    for frame, n in np.argwhere(spoken).tolist():
+    human: NDArray[np.bool_] = np.equal(tracks.origin, Origin.HUMAN)
+    xy, flags = _positions(tracks.xy, tracks.visibility)
+    for frame, n in np.argwhere(human.any(-1)).tolist():
         if frame >= video.frames:
             raise FrameOutOfRange(
                 f"Expected marks on frames 0 to {video.frames - 1}, got one on frame {frame}."
             )
         cell = (int(tracks.track_id[n]), frame)
-        said = human[frame, n]
+        said, box = human[frame, n], tracks.box[frame, n]
         old = marks.get(*cell) or Mark.blank(len(skeleton))
         changed[cell] = Mark(
-            xy=np.where(said[:, None], tracks.xy[frame, n], old.xy),
-            visibility=np.where(said, tracks.visibility[frame, n], old.visibility).astype(np.uint8),
+            xy=np.where(said[:, None], xy[frame, n], old.xy),
+            visibility=np.where(said, flags[frame, n], old.visibility).astype(np.uint8),
             origin=np.where(said, Origin.HUMAN, old.origin).astype(np.uint8),
-            box=tracks.box[frame, n].copy(),
+            box=box.copy() if np.isfinite(box).all() else old.box,
         )
     return _patch(marks, changed)
+
+
+def _positions(
+    xy: NDArray[np.float64], visibility: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """``xy`` with NaN wherever a coordinate is missing, and no ``ABSENT`` beside a position."""
+    known = np.asarray(np.isfinite(xy).all(-1))
+    contradicted = known & (visibility == Visibility.ABSENT)
+    flags = np.where(contradicted, Visibility.VISIBLE, visibility).astype(np.uint8)
+    return np.where(known[..., None], xy, np.nan), flags
 
 
 def diff(before: PoseTracks, after: PoseTracks) -> list[Correction]:
     """The corrections that turn one document of a video into another.
 
     Both must have the same skeleton and number of frames. A joint that moved by less than a
-    hundredth of a pixel did not move.
+    hundredth of a pixel did not move; one that lost its position is absent. A person without
+    any joint is nobody. Marks that say what ``before`` says then say what ``after`` says, but
+    for what no verb expresses: a box that went, and a joint no longer said to be absent.
+
+    Ordered by track and frame; flags of a new person come last, when somebody is there.
 
     Raises:
         SkeletonMismatch: if the documents speak of different bodies.
@@ -209,45 +302,94 @@ def diff(before: PoseTracks, after: PoseTracks) -> list[Correction]:
         )
     if len(before) != len(after):
         raise FrameOutOfRange(f"Expected {len(before)} frames in both documents, got {len(after)}.")
-    ids = sorted({*before.track_id.tolist(), *after.track_id.tolist()})
     found: list[Correction] = []
-    for track in ids:
-        if track not in after.track_id:
+    for track in sorted({*before.track_id.tolist(), *after.track_id.tolist()}):
+        old, new = _Said.of(before, track), _Said.of(after, track)
+        if old.anybody and not new.anybody:
             found.append(RemovePerson(track=track))
-            continue
-        found.extend(_differences(before, after, track))
+            old = _Said.nobody(len(before), len(before.skeleton))
+        changes = list(_differences(old, new, track, after.skeleton.keypoints))
+        if not old.anybody:
+            changes.sort(key=lambda change: isinstance(change, SetVisibility))
+        found.extend(changes)
     return found
 
 
-def _differences(before: PoseTracks, after: PoseTracks, track: int) -> Iterator[Correction]:
-    new = after.person(track)
-    names = after.skeleton.keypoints
-    for frame in range(len(after)):
-        xy, flags, box = after.xy[frame, new], after.visibility[frame, new], after.box[frame, new]
-        if track in before.track_id:
-            old = before.person(track)
-            was_xy, was = before.xy[frame, old], before.visibility[frame, old]
-            was_box = before.box[frame, old]
-        else:
-            was_xy, was, was_box = np.full_like(xy, np.nan), np.zeros_like(flags), box * np.nan
-        known, was_known = np.isfinite(xy).all(-1), np.isfinite(was_xy).all(-1)
-        still = np.hypot(*(xy - was_xy).T) <= SAME_PLACE
-        moved = np.flatnonzero(known & ~(was_known & still))
-        flagged = np.flatnonzero(known & was_known & still & (flags != was))
-        gone = np.flatnonzero(was_known & ~known)
-        if len(moved):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What a document says about one person.
+
+    ``xy`` [T, K, 2], NaN where unknown; ``flags`` [T, K], ``UNMARKED`` where nothing is said;
+    ``box`` [T, 4].
+    """
+
+    xy: NDArray[np.float64]
+    flags: NDArray[np.uint8]
+    box: NDArray[np.float64]
+
+    @classmethod
+    def nobody(cls, frames: int, keypoints: int) -> _Said:
+        """Nothing is said about anybody."""
+        return cls(
+            xy=np.full((frames, keypoints, 2), np.nan),
+            flags=np.full((frames, keypoints), UNMARKED, np.uint8),
+            box=np.full((frames, 4), np.nan),
+        )
+
+    @classmethod
+    def of(cls, tracks: PoseTracks, track: int) -> _Said:
+        """What ``tracks`` says about ``track``, who need not be there."""
+        if track not in tracks.track_id:
+            return cls.nobody(len(tracks), len(tracks.skeleton))
+        n = tracks.person(track)
+        xy, flags = _positions(tracks.xy[:, n], tracks.visibility[:, n])
+        silent = (flags == Visibility.ABSENT) & (tracks.origin[:, n] != Origin.HUMAN)
+        flags = np.where(silent, UNMARKED, flags).astype(np.uint8)
+        return cls(xy=xy, flags=flags, box=tracks.box[:, n])
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """[T, K]: the joints that have a position."""
+        return np.asarray(~np.isnan(self.xy[..., 0]))
+
+    @property
+    def anybody(self) -> bool:
+        """True if a joint has a position anywhere."""
+        return bool(self.known.any())
+
+
+def _differences(
+    old: _Said, new: _Said, track: int, names: tuple[str, ...]
+) -> Iterator[MoveKeypoints | SetVisibility | SetBox]:
+    known, was_known = new.known, old.known
+    step = new.xy - old.xy
+    stays = np.less_equal(np.hypot(step[..., 0], step[..., 1]), SAME_PLACE)  # NaN: unknown, no
+    moved, gone = known & ~stays, was_known & ~known
+    alone = ~known & ~was_known & (new.flags != UNMARKED) & new.anybody
+    flagged = (stays | alone) & (new.flags != old.flags)
+    same_box = (np.abs(new.box - old.box) <= SAME_PLACE).all(-1)
+    boxed = np.asarray(np.isfinite(new.box).all(-1) & ~same_box)
+    for frame in np.flatnonzero((moved | gone | flagged).any(-1) | boxed).tolist():
+        at = {
+            name: Visibility(int(f))
+            for name, f in zip(names, new.flags[frame], strict=True)
+            if f != UNMARKED
+        }
+        placed = [names[k] for k in np.flatnonzero(moved[frame])]
+        if placed:
+            points = new.xy[frame, moved[frame]].tolist()
             yield MoveKeypoints(
                 frame=frame,
                 track=track,
-                xy={names[k]: (float(xy[k, 0]), float(xy[k, 1])) for k in moved},
-                visibility={names[k]: Visibility(int(flags[k]) or 2) for k in moved},
+                xy={name: (x, y) for name, (x, y) in zip(placed, points, strict=True)},
+                visibility={name: at[name] for name in placed},
             )
-        if len(flagged) or len(gone):
-            flag = {names[k]: Visibility(int(flags[k])) for k in flagged}
-            flag |= {names[k]: Visibility.ABSENT for k in gone}
-            yield SetVisibility(frame=frame, track=track, visibility=flag)
-        if np.isfinite(box).all() and not (np.abs(box - was_box) <= SAME_PLACE).all():
-            x1, y1, x2, y2 = (float(v) for v in box)
+        flags = {names[k]: at[names[k]] for k in np.flatnonzero(flagged[frame])}
+        flags |= {names[k]: Visibility.ABSENT for k in np.flatnonzero(gone[frame])}
+        if flags:
+            yield SetVisibility(frame=frame, track=track, visibility=flags)
+        if boxed[frame]:
+            x1, y1, x2, y2 = new.box[frame].tolist()
             yield SetBox(frame=frame, track=track, box=(x1, y1, x2, y2))
 
 
@@ -268,50 +410,51 @@ class _Act:
     marks: Marks
     skeleton: Skeleton
     video: VideoShape
-    estimate: PoseTracks
+    estimate: PoseTracks | None
 
     def move(self, said: MoveKeypoints) -> dict[Cell, Mark | None]:
         frame, track = self._frame(said.frame), self._id(said.track, "track")
-        if not said.xy:
+        points, flags = _object(said.xy, "xy"), _object(said.visibility, "visibility")
+        if not points:
             raise BadCorrection("Expected 'xy' to name at least one keypoint, got none.")
-        for name in said.visibility:
-            if name not in said.xy:
+        for name in flags:
+            if name not in points:
                 raise BadCorrection(
                     f"Expected 'visibility' to flag keypoints of 'xy', got '{name}' as well."
                 )
         mark = self._copy(track, frame)
-        for name, point in said.xy.items():
-            k = self.skeleton.index(name)
-            mark.xy[k] = self._numbers(point, 2, f"xy['{name}']")
-            flag = said.visibility.get(name)
-            if flag is not None:
-                mark.visibility[k] = self._flag(flag, name)
-            elif mark.visibility[k] in (UNMARKED, Visibility.ABSENT):
+        for name, point in points.items():
+            k = self._joint(name, "xy")
+            mark.xy[k] = self._near(point, 2, f"xy['{name}']")
+            if name in flags:
+                mark.visibility[k] = _flag(flags[name], name)
+                if mark.visibility[k] == Visibility.ABSENT:
+                    raise BadCorrection(
+                        f"Expected visibility['{name}'] to be occluded or visible, as 'xy' says "
+                        "where it is; got absent."
+                    )
+            elif not mark.human[k] or mark.absent[k]:
                 mark.visibility[k] = Visibility.VISIBLE
-            if mark.visibility[k] == Visibility.ABSENT:
-                raise BadCorrection(
-                    f"Expected a visible or occluded 'visibility' for '{name}', which has a "
-                    "position; got absent."
-                )
             mark.origin[k] = Origin.HUMAN
         return {(track, frame): mark}
 
     def flag(self, said: SetVisibility) -> dict[Cell, Mark | None]:
         frame, track = self._frame(said.frame), self._known(said.track, "track")
-        if not said.visibility:
+        flags = _object(said.visibility, "visibility")
+        if not flags:
             raise BadCorrection("Expected 'visibility' to name at least one keypoint, got none.")
         mark = self._copy(track, frame)
-        for name, flag in said.visibility.items():
-            k = self.skeleton.index(name)
-            mark.visibility[k] = self._flag(flag, name)
+        for name, flag in flags.items():
+            k = self._joint(name, "visibility")
+            mark.visibility[k] = _flag(flag, name)
             mark.origin[k] = Origin.HUMAN
-            if flag == Visibility.ABSENT:
+            if mark.absent[k]:
                 mark.xy[k] = np.nan
         return {(track, frame): mark}
 
     def frame_box(self, said: SetBox) -> dict[Cell, Mark | None]:
         frame, track = self._frame(said.frame), self._id(said.track, "track")
-        x1, y1, x2, y2 = box = self._numbers(said.box, 4, "box")
+        x1, y1, x2, y2 = box = self._near(said.box, 4, "box")
         if x2 <= x1 or y2 <= y1:
             raise BadCorrection(f"Expected 'box' as x1 < x2 and y1 < y2, got {tuple(box)}.")
         mark = self._copy(track, frame)
@@ -334,14 +477,15 @@ class _Act:
             raise BadCorrection(f"Expected 'keep' and 'absorb' to differ, got {keep} twice.")
         changed: dict[Cell, Mark | None] = {}
         for frame, mark in self.marks.of(absorb).items():
-            other = self.marks.get(keep, frame)
-            if other is not None and other.human.any() and mark.human.any():
+            other = self.marks.get(keep, frame) or Mark.blank(len(self.skeleton))
+            if _is_human(other) and _is_human(mark):
                 raise BadCorrection(
                     f"Expected 'keep' {keep} and 'absorb' {absorb} not to be marked on the same "
                     f"frame, got human marks of both on frame {frame}."
                 )
             changed[absorb, frame] = None
-            changed[keep, frame] = mark if other is None or mark.human.any() else other
+            yields = other.is_blank or (_says_gone(other) and not _says_gone(mark))
+            changed[keep, frame] = mark if yields or _is_human(mark) else other
         return changed
 
     def split(self, said: SplitIdentity) -> dict[Cell, Mark | None]:
@@ -386,15 +530,17 @@ class _Act:
 
     def _seeded(self, mark: Mark | None, source: int, frame: int) -> Mark | None:
         """``mark``, and where it places nothing, what stands in the ledger for ``source``."""
-        if source not in self.estimate.track_id:
+        if self.estimate is None or source not in self.estimate.track_id:
             return mark
         n = self.estimate.person(source)
         base = mark or Mark.blank(len(self.skeleton))
         xy, flags = self.estimate.xy[frame, n], self.estimate.visibility[frame, n]
-        seed = (base.visibility == UNMARKED) & np.isfinite(xy).all(-1)
+        there = np.isfinite(xy).all(-1) & (flags != Visibility.ABSENT)
+        seed = there & ~base.placed & ~base.absent
+        silent = seed & (base.visibility == UNMARKED)  # a human's flag holds on a seed too
         return Mark(
             xy=np.where(seed[:, None], xy, base.xy),
-            visibility=np.where(seed, flags, base.visibility).astype(np.uint8),
+            visibility=np.where(silent, flags, base.visibility).astype(np.uint8),
             origin=np.where(seed, Origin.PROPAGATED, base.origin).astype(np.uint8),
             box=base.box,
         )
@@ -430,28 +576,60 @@ class _Act:
             raise BadCorrection(f"Expected 'new_track' to be new, got {track}, which exists.")
         return track
 
-    def _flag(self, value: Visibility, name: str) -> int:
-        if isinstance(value, bool) or value not in tuple(Visibility):
-            raise BadCorrection(
-                f"Expected visibility['{name}'] to be 0 absent, 1 occluded or 2 visible, "
-                f"got {value!r}."
-            )
-        return int(value)
-
-    def _numbers(self, value: object, count: int, name: str) -> NDArray[np.float64]:
+    def _joint(self, name: str, where: str) -> int:
         try:
-            numbers = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            numbers = np.empty(0)
-        if numbers.shape != (count,) or not np.isfinite(numbers).all():
-            raise BadCorrection(f"Expected '{name}' to be {count} finite numbers, got {value!r}.")
-        size = np.resize([self.video.width, self.video.height], count)
-        if (numbers < -FAR_OUTSIDE * size).any() or (numbers > (1 + FAR_OUTSIDE) * size).any():
-            raise BadCorrection(
-                f"Expected '{name}' within one image size of the {self.video.width} x "
-                f"{self.video.height} image, got {tuple(numbers.tolist())}."
-            )
+            return self.skeleton.index(name)
+        except UnknownKeypoint as error:
+            raise UnknownKeypoint(f"In '{where}': {error.message}", hint=error.hint) from None
+
+    def _near(self, value: object, count: int, name: str) -> list[float]:
+        numbers = _finite(value, count, name)
+        for number, size in zip(numbers, (self.video.width, self.video.height) * 2, strict=False):
+            if not -FAR_OUTSIDE * size <= number <= (1 + FAR_OUTSIDE) * size:
+                raise BadCorrection(
+                    f"Expected '{name}' within one image size of the {self.video.width} x "
+                    f"{self.video.height} image, got {tuple(numbers)}."
+                )
         return numbers
+
+
+def _says_gone(mark: Mark) -> bool:
+    """True if all that a mark says is that nobody is there."""
+    return bool(mark.absent.all() and np.isnan(mark.box).all())
+
+
+def _is_human(mark: Mark) -> bool:
+    """True if a human pointed at somebody: a joint or a box. "All gone" points at nobody."""
+    return bool((mark.human.any() or np.isfinite(mark.box).all()) and not _says_gone(mark))
+
+
+def _object(value: Any, name: str) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise BadCorrection(f"Expected '{name}' to map names to values, got {value!r}.")
+    return value
+
+
+def _flag(value: object, joint: str) -> Visibility:
+    try:
+        return Visibility(_integer(value, joint))
+    except (BadCorrection, ValueError):
+        raise BadCorrection(
+            f"Expected visibility['{joint}'] to be 0 absent, 1 occluded or 2 visible, "
+            f"got {value!r}."
+        ) from None
+
+
+def _finite(value: object, count: int, name: str) -> list[float]:
+    """``count`` finite numbers; text and truth values, which numpy would convert, are none."""
+    parts = list(value) if isinstance(value, Sequence | np.ndarray) else []
+    if len(parts) == count and all(isinstance(v, Real) and not isinstance(v, bool) for v in parts):
+        try:
+            numbers = [float(v) for v in parts]
+        except OverflowError:  # an integer beyond any float
+            numbers = [np.inf]
+        if np.isfinite(numbers).all():
+            return numbers
+    raise BadCorrection(f"Expected '{name}' to be {count} finite numbers, got {value!r}.")
 
 
 def _integer(value: object, name: str) -> int:

@@ -7,19 +7,21 @@ an act that had not happened yet. Damage anywhere else is refused, never guessed
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import logging
 import math
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from impose_core.corrections import Correction, VideoShape
+from impose_core.corrections import Correction, VideoShape, correction_to_json
 from impose_core.errors import OutputError, StateError
 from impose_core.marks import UNMARKED, Cell, Mark, Patch
 from impose_core.poses import Origin, Visibility
@@ -31,6 +33,8 @@ except ImportError:  # Windows
     import msvcrt
 
 FORMAT, VERSION = "impose-journal", 1
+_INT64 = 2**63
+"""Track ids are int64; documents may have negative ones."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,35 +58,49 @@ class Journal:
         self.notes: tuple[str, ...] = ()
         self.acts: list[Patch] = []
         self._sequence = 0
+        self._keypoints, self._frames = len(skeleton), video.frames
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "skeleton": list(skeleton.keypoints),
+            "video": {"name": name, **video.to_json()},
+        }
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         except OSError as error:
             raise OutputError(f"Expected a journal that can be written, got {error}.") from error
         try:
             _lock(self._file, path)
-            self._keypoints = len(skeleton)
-            header = {
-                "format": FORMAT,
-                "version": VERSION,
-                "skeleton": list(skeleton.keypoints),
-                "video": {"name": name, **video.to_json()},
-            }
             self._length = self._read(header)
-            os.ftruncate(self._file, self._length)
             if self._length == 0:
                 self._write(header)
-        except BaseException:
-            os.close(self._file)
+                _sync_folder(path)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError):
+                raise OutputError(f"{path}: Expected a journal, got {error}.") from error
             raise
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def append(self, corrections: Sequence[Correction], patch: Patch) -> None:
         """Record one act; when this returns, it is on disk.
 
         Raises:
             OutputError: if it could not be recorded; the journal is as before.
+            StateError: if the journal was closed.
         """
-        verbs = [{"verb": type(c).__name__, **asdict(c)} for c in corrections]
-        self._write({"act": self._sequence, "said": verbs, "patch": patch_to_json(patch)})
+        said = [correction_to_json(c) for c in corrections]
+        self._write({"act": self._sequence, "said": said, "patch": patch_to_json(patch)})
         self._sequence += 1
         self.acts.append(patch)
 
@@ -90,7 +108,7 @@ class Journal:
         """Record that the last act that stands is taken back.
 
         Raises:
-            StateError: if none stands.
+            StateError: if none stands, or the journal was closed.
             OutputError: if it could not be recorded.
         """
         if not self.acts:
@@ -106,7 +124,7 @@ class Journal:
             self._file = -1
 
     def _read(self, header: Mapping[str, Any]) -> int:
-        """Take in all acts; returns how many bytes of the file are good."""
+        """Take in all acts and drop a torn end; returns how many bytes of the file are left."""
         with os.fdopen(os.dup(self._file), "rb") as file:
             data = file.read()
         good = 0
@@ -123,9 +141,16 @@ class Journal:
             self._take(record, number, header)
             good += len(line) + 1
         if good < len(data):
+            if good == 0 and not _line(header).startswith(data):
+                raise StateError(  # dropping what we did not write would erase somebody's file
+                    f"{self.path}: Expected a journal of this video, got a file that does not "
+                    "begin like one.",
+                    hint="Choose another file name; nothing was changed.",
+                )
             note = f"{self.path}: the last record was not finished, and was dropped."
             self.notes = (note,)
             logger.warning(note)
+            os.ftruncate(self._file, good)
         return good
 
     def _take(self, record: dict[str, Any], number: int, header: Mapping[str, Any]) -> None:
@@ -145,23 +170,27 @@ class Journal:
             )
         self._sequence += 1
         if record.get("undo") is not True:
-            self.acts.append(patch_from_json(record.get("patch"), keypoints=self._keypoints))
+            patch = record.get("patch")
+            self.acts.append(patch_from_json(patch, keypoints=self._keypoints, frames=self._frames))
         elif self.acts:
             self.acts.pop()
         else:
             raise StateError(f"{self.path}: line {number} takes back an act that is not there.")
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        text = json.dumps(record, allow_nan=False, separators=(",", ":"), default=_plain)
-        line = f"{zlib.crc32(text.encode()):08x} {text}\n".encode()
+        if self._file < 0:
+            raise StateError(f"{self.path}: Expected an open journal, got one that was closed.")
+        line = _line(record)
         try:
+            os.ftruncate(self._file, self._length)  # if an earlier failure could not tidy up
             os.lseek(self._file, self._length, os.SEEK_SET)
             written = os.write(self._file, line)
             if written < len(line):
                 raise OSError(f"only {written} of {len(line)} bytes could be written")
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, self._length)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._length)
             raise OutputError(
                 f"{self.path}: Expected to record the act, got: {error}.",
                 hint="The act did not happen; free some space and repeat it.",
@@ -182,8 +211,8 @@ def patch_to_json(patch: Patch) -> list[dict[str, Any]]:
     ]
 
 
-def patch_from_json(value: Any, *, keypoints: int) -> Patch:
-    """The patch that :func:`patch_to_json` wrote.
+def patch_from_json(value: Any, *, keypoints: int, frames: int = 2**53) -> Patch:
+    """The patch that :func:`patch_to_json` wrote, of a video of ``frames`` frames.
 
     Raises:
         StateError: naming the field that is not as it should be.
@@ -195,7 +224,8 @@ def patch_from_json(value: Any, *, keypoints: int) -> Patch:
         where = f"patch[{i}]"
         if not isinstance(cell, dict):
             raise StateError(f"Expected '{where}' to be an object, got {type(cell).__name__}.")
-        track, frame = (_natural(cell.get(n), f"{where}.{n}") for n in ("track", "frame"))
+        track = _integer(cell.get("track"), -_INT64, _INT64 - 1, f"{where}.track")
+        frame = _integer(cell.get("frame"), 0, frames - 1, f"{where}.frame")
         before, after = (
             _mark_from_json(cell.get(n), keypoints, f"{where}.{n}") for n in ("before", "after")
         )
@@ -207,7 +237,9 @@ def _mark_to_json(mark: Mark | None) -> dict[str, Any] | None:
     if mark is None:
         return None
     return {
-        "xy": [[x, y] if math.isfinite(x) else None for x, y in mark.xy.tolist()],
+        "xy": [
+            [x, y] if math.isfinite(x) and math.isfinite(y) else None for x, y in mark.xy.tolist()
+        ],
         "visibility": [None if v == UNMARKED else v for v in mark.visibility.tolist()],
         "origin": mark.origin.tolist(),
         "box": mark.box.tolist() if np.isfinite(mark.box).all() else None,
@@ -240,12 +272,12 @@ def _mark_from_json(value: Any, keypoints: int, where: str) -> Mark | None:
 
 
 def _finite(value: Any, count: int, where: str) -> list[float]:
-    numbers = isinstance(value, list) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in value
-    )
-    if not numbers or len(value) != count:
-        raise StateError(f"Expected '{where}' to be {count} finite numbers, got {value!r}.")
-    return [float(v) for v in value]
+    with contextlib.suppress(TypeError, OverflowError):  # not numbers; beyond any float
+        if isinstance(value, list) and not any(isinstance(v, bool | str) for v in value):
+            numbers = [float(v) for v in value]
+            if len(numbers) == count and all(map(math.isfinite, numbers)):
+                return numbers
+    raise StateError(f"Expected '{where}' to be {count} finite numbers, got {value!r}.")
 
 
 def _one_of(value: Any, values: Any, where: str) -> int:
@@ -255,17 +287,18 @@ def _one_of(value: Any, values: Any, where: str) -> int:
     return value
 
 
-def _natural(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**53:
-        raise StateError(f"Expected '{where}' to be an integer from 0 to 2**53, got {value!r}.")
+def _integer(value: Any, low: int, high: int, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise StateError(
+            f"Expected '{where}' to be an integer from {low} to {high}, got {value!r}."
+        )
     return value
 
 
-def _plain(value: Any) -> Any:
-    """numpy's numbers as Python's: hosts hand them over in corrections."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} has no place in a journal")
+def _line(record: Mapping[str, Any]) -> bytes:
+    """A record as it stands in the file."""
+    text = json.dumps(record, allow_nan=False, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def _checked(line: bytes) -> dict[str, Any] | None:
@@ -287,7 +320,19 @@ def _lock(file: int, path: Path) -> None:
         else:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # Windows
     except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            raise  # this file system cannot lock
         raise StateError(
-            f"{path}: Expected a journal nobody else has open, got one in use.",
+            f"{path}: Expected a journal that is not already open, got one in use.",
             hint="Close the other session, or give this one a journal of its own.",
         ) from error
+
+
+def _sync_folder(path: Path) -> None:
+    """Make sure that a new file is still in its folder after a power failure."""
+    with contextlib.suppress(OSError):  # Windows and some network drives have no such thing
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

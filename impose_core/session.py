@@ -256,7 +256,9 @@ class Session:
                 raise StateError(
                     f"Expected snapshot '{name}' to be {value!r}, got {snapshot.get(name)!r}."
                 )
-        wanted = patch_from_json(snapshot.get("marks"), keypoints=len(self._skeleton))
+        wanted = patch_from_json(
+            snapshot.get("marks"), keypoints=len(self._skeleton), frames=self._video.frames
+        )
         patch: dict[Cell, tuple[Mark | None, Mark | None]] = {
             cell: (mark, None) for cell, mark in self._marks.items()
         }

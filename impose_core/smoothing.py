@@ -99,7 +99,7 @@ def smooth(chains: Chains, config: EstimateConfig) -> Trajectories:
     increment, precision, doubt = _steps(chains, config)
     anchor, anchor_precision = _ends(chains)
     reading = np.nan_to_num(chains.reading)
-    has_reading = np.isfinite(chains.reading).all(-1)
+    has_reading = np.asarray(np.isfinite(chains.reading).all(-1))
     reading_precision = np.where(has_reading, 1 / chains.reading_deviation**2, 0.0)
     result = _solve(increment, precision, anchor, anchor_precision, reading, reading_precision)
     if has_reading.any():
@@ -112,7 +112,8 @@ def smooth(chains: Chains, config: EstimateConfig) -> Trajectories:
                 increment, precision, anchor, anchor_precision, reading, reading_precision * weight
             )
     held = np.isinf(anchor_precision)
-    return Trajectories(xy=result.xy, variance=result.variance + np.where(held, 0.0, doubt))
+    result = Trajectories(xy=result.xy, variance=result.variance + np.where(held, 0.0, doubt))
+    return _with_open_ends(chains, precision, has_reading, result)
 
 
 def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats, Floats]:
@@ -174,8 +175,9 @@ def _trust(
 ) -> _Trust:
     """How probable it is that each direction still (already) follows the joint."""
     first = chains.first
-    forward_total = _summed(forward_variance, chains) - forward_variance  # of the steps before
-    backward_total = _summed(backward_variance, chains) - backward_variance
+    length = chains.length
+    forward_total = _summed(forward_variance, length) - forward_variance  # of the steps before
+    backward_total = _summed(backward_variance, length) - backward_variance
     backward_total = backward_total[last][chain] - backward_total  # of the steps from here on
     apart = ((chains.forward - chains.backward) ** 2).sum(-1)
     both = np.isfinite(apart)
@@ -187,7 +189,7 @@ def _trust(
     best = np.maximum.reduceat(log_likelihood, first)
     likelihood = np.exp(log_likelihood - best[chain])
     posterior = likelihood / np.add.reduceat(likelihood, first)[chain]
-    passed = np.clip(_summed(posterior, chains), 0.0, 1.0)
+    passed = np.clip(_summed(posterior, length), 0.0, 1.0)
 
     forward_closes = (1 / (1 + jump[last]))[chain]
     backward_closes = (1 / (1 + jump[first]))[chain]
@@ -242,6 +244,32 @@ def _ends(chains: Chains) -> tuple[Floats, Floats]:
     return anchor, precision
 
 
+def _with_open_ends(
+    chains: Chains, precision: Floats, has_reading: NDArray[np.bool_], result: Trajectories
+) -> Trajectories:
+    """``result`` with chains held at one end and without readings put down in closed form.
+
+    Such a chain is its track, and its variance a running sum. Written so, the last bit does
+    not hang on where a trajectory was cut into chains.
+    """
+    length = chains.length
+    read = np.logical_or.reduceat(has_reading, chains.first)
+    step = 1 / np.where(precision > 0, precision, np.inf)
+    last = chains.first + length - 1
+    xy, variance = result.xy, result.variance
+    for track, start, end, order in (
+        (chains.forward, chains.start_variance, chains.end_variance, 1),
+        (chains.backward, chains.end_variance, chains.start_variance, -1),
+    ):
+        mine = np.repeat(np.isfinite(start) & np.isinf(end) & ~read, length)
+        growth = np.append(0.0, step[:-1]) if order > 0 else step.copy()
+        growth[chains.first if order > 0 else last] = np.where(np.isfinite(start), start, 0.0)
+        total = _summed(growth[::order], length[::order])[::order]
+        xy = np.where(mine[:, None], track, xy)
+        variance = np.where(mine, total, variance)
+    return Trajectories(xy=xy, variance=variance)
+
+
 def _solve(
     increment: Floats,
     precision: Floats,
@@ -279,13 +307,12 @@ def _solve(
     return Trajectories(xy=xy, variance=np.maximum(variance, 0.0))
 
 
-def _summed(values: Floats, chains: Chains) -> Floats:
-    """Running sums [M] within each chain.
+def _summed(values: Floats, length: NDArray[np.int64]) -> Floats:
+    """Running sums [M] within each chain of ``length`` [C] nodes.
 
     Chain by chain, not over all with the start taken off again: the rounding of a chain must
     not hang on which others are estimated with it, or undo would not restore the last bit.
     """
-    length = chains.length
     rows = np.zeros((len(length), int(length.max())))
     inside = np.arange(rows.shape[1]) < length[:, None]
     rows[inside] = values
