@@ -633,7 +633,7 @@ def _finite(value: object, count: int, name: str) -> list[float]:
 
 
 def _integer(value: object, name: str) -> int:
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         try:
             return operator.index(value)  # type: ignore[arg-type]  # that is the question
         except TypeError:
