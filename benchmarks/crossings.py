@@ -30,7 +30,7 @@ NEAR = 0.15
 PATCH = 15
 OFF, ON = 0.12, 0.06
 """Body sizes: captured is who is further than ``OFF`` from his own joint and closer than
-``ON`` to somebody else's joint (the lab's definition)."""
+``ON`` to somebody else's joint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -476,7 +476,12 @@ class _Act:
         if keep == absorb:
             raise BadCorrection(f"Expected 'keep' and 'absorb' to differ, got {keep} twice.")
         changed: dict[Cell, Mark | None] = {}
+        began = False
         for frame, mark in self.marks.of(absorb).items():
+            began = began or not _says_gone(mark)
+            if not began:  # "not there yet" says nothing about the one it was all along
+                changed[absorb, frame] = None
+                continue
             other = self.marks.get(keep, frame) or Mark.blank(len(self.skeleton))
             if _is_human(other) and _is_human(mark):
                 raise BadCorrection(
@@ -495,6 +500,8 @@ class _Act:
         changed |= dict.fromkeys(self._cells(track, frame))
         changed[new, frame] = self._seeded(changed.get((new, frame)), track, frame)
         changed[track, frame] = self._gone()
+        if frame > 0:  # nobody was there before the split, or both would be
+            changed[new, 0] = self._gone()
         return changed
 
     def assign(self, said: AssignIdentity) -> dict[Cell, Mark | None]:

@@ -35,7 +35,7 @@ DEFAULT_SIGMA: Final = 0.05
 A sigma is the spread of repeated human clicks on a joint, in units of the root of the
 person's area; for flies' legs nobody has measured it. 0.05 lies inside COCO's range (.025 eye
 to .107 hip) and below its mean (.067), so it is the stricter guess, and it is the value behind
-the animal figures of the lab table in the design: comparisons with those must use it.
+the animal figures this project started from: comparisons with those must use it.
 """
 
 _NECK_SIGMA: Final = 0.079

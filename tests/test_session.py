@@ -159,7 +159,7 @@ def test_splitting_ends_one_person_and_begins_another():
     assert np.isnan(s.tracks.xy[20:, 1]).all()
     np.testing.assert_array_equal(s.tracks.xy[20, 2], before[20, 1])
     np.testing.assert_array_equal(s.tracks.xy[40, 2], before[40, 1])
-    assert np.isnan(s.tracks.xy[:19, 2]).all() or s.tracks.xy[:20, 2].shape
+    assert np.isnan(s.tracks.xy[:20, 2]).all()
 
 
 def test_merging_joins_marks_and_refuses_a_double():
