@@ -1,0 +1,1 @@
+"""The papers' numbers, by their exact definitions, for any tool's output."""
