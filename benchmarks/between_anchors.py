@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.clips import Clip
 from impose_core.anchors import Anchor, AnchorGrid
-from impose_core.chains import Spans, chains_of, nodes_of
+from impose_core.chains import Spans, Taken, chains_of, nodes_of
 from impose_core.config import Config
 from impose_core.engine import Engine
 from impose_core.marks import UNMARKED, Mark, Marks
@@ -97,7 +97,11 @@ def run(clip: Clip, gap: int, config: Config | None = None) -> Run:
     )
     spans = _spans(grid, between)
     nodes = nodes_of(spans, grid)
-    chains = chains_of(spans, nodes, propagation.evidence, estimates)
+    # the methods beside the estimate are tracks alone, without the guard against captures
+    taken = Taken(forward=np.zeros(len(nodes.frame), bool), backward=np.zeros(len(nodes.frame), bool))
+    chains = chains_of(
+        spans, nodes, propagation.evidence, estimates, taken, config.tracking
+    )
     tracks = {
         "linear": _linear(chains, nodes.span),
         "forward": chains.forward,

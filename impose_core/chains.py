@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impose_core.anchors import NO_FRAME, Anchor, AnchorGrid
-from impose_core.config import VisibilityConfig
+from impose_core.config import TrackingConfig, VisibilityConfig
 from impose_core.estimates import Estimates
 from impose_core.evidence import Evidence
+from impose_core.rivals import Beaten
 from impose_core.smoothing import Chains
 
 Ints = NDArray[np.int64]
@@ -144,11 +145,42 @@ def nodes_of(spans: Spans, grid: AnchorGrid) -> Nodes:
     return Nodes(span=span, frame=frame, person=person, joint=joint, first=first, inner=inner)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Nodes [M] whose tracks look at a rival's joint by now (see :mod:`impose_core.rivals`)."""
+
+    forward: NDArray[np.bool_]
+    backward: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, nodes: Nodes, spans: Spans, beaten: Beaten) -> Taken:
+        """Rivals count between anchors only: beyond, there is no second track to turn to."""
+        between = spans.bridged[nodes.span]
+        row = np.clip(nodes.frame - beaten.start, 0, len(beaten.forward) - 1)
+        at = (row, nodes.person, nodes.joint)
+        return cls(forward=beaten.forward[at] & between, backward=beaten.backward[at] & between)
+
+
 def chains_of(
-    spans: Spans, nodes: Nodes, evidence: Evidence, estimates: Estimates
+    spans: Spans,
+    nodes: Nodes,
+    evidence: Evidence,
+    estimates: Estimates,
+    taken: Taken,
+    config: TrackingConfig,
 ) -> Chains:
     """The evidence about ``spans``, as the smoother wants it."""
     grid, at = evidence.grid, (nodes.frame, nodes.person, nodes.joint)
+    size = _sizes(spans, grid)
+    # a track that was taken over passes its checks, but on somebody else's joint
+    lost = config.lost_deviation * size[nodes.span] + 1
+    forward_deviation, backward_deviation = (
+        np.where(taken_over, np.maximum(deviation, lost), deviation)
+        for taken_over, deviation in (
+            (taken.forward, evidence.forward.deviation[at].astype(np.float64)),
+            (taken.backward, evidence.backward.deviation[at].astype(np.float64)),
+        )
+    )
     anchored = grid.kind[at] == Anchor.PLACED
     held = np.where(anchored[:, None], grid.xy[at], estimates.xy[at])
     forward = _track(
@@ -158,16 +190,15 @@ def chains_of(
         evidence.backward.xy[at], held, anchored, nodes.last, spans.backward, nodes
     )
     variance = np.where(anchored, 0.0, estimates.variance[at])
-    to_next = np.append(evidence.forward.deviation[at][1:], np.nan)
     return Chains(
         first=nodes.first,
         forward=forward,
         backward=backward,
-        forward_deviation=to_next.astype(np.float64),
-        backward_deviation=evidence.backward.deviation[at].astype(np.float64),
+        forward_deviation=np.append(forward_deviation[1:], np.nan),
+        backward_deviation=backward_deviation,
         start_variance=np.where(spans.forward, variance[nodes.first], np.inf),
         end_variance=np.where(spans.backward, variance[nodes.last], np.inf),
-        size=_sizes(spans, grid),
+        size=size,
         reading=_unbiased_readings(spans, nodes, grid, estimates),
         reading_deviation=estimates.reading_deviation[at],
     )
@@ -240,6 +271,7 @@ def visible_nodes(
     nodes: Nodes,
     chains: Chains,
     evidence: Evidence,
+    taken: Taken,
     estimates: Estimates,
     xy: Floats,
     config: VisibilityConfig,
@@ -254,11 +286,13 @@ def visible_nodes(
     seen = np.where(anchored, ~grid.hidden[at], estimates.visible[at])
     near = config.agreement * chains.size[nodes.span]
 
-    lost = np.cumsum(np.where(nodes.inner, evidence.forward.lost[at], False))
+    gone = np.where(nodes.inner, evidence.forward.lost[at] | taken.forward, False)
+    lost = np.cumsum(gone)
     kept = seen[nodes.first][nodes.span] & (lost - lost[nodes.first][nodes.span] == 0)
     with np.errstate(invalid="ignore"):
         forward = kept & (np.hypot(*(chains.forward - xy).T) <= near)
-        lost = np.cumsum(np.where(nodes.inner, evidence.backward.lost[at], False)[::-1])[::-1]
+        gone = np.where(nodes.inner, evidence.backward.lost[at] | taken.backward, False)
+        lost = np.cumsum(gone[::-1])[::-1]
         kept = seen[nodes.last][nodes.span] & (lost - lost[nodes.last][nodes.span] == 0)
         backward = kept & (np.hypot(*(chains.backward - xy).T) <= near)
     forward &= spans.forward[nodes.span]

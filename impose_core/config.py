@@ -54,6 +54,18 @@ class EstimateConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RivalConfig:
+    """Tracks of the same joint of two persons that come together (measured)."""
+
+    near: float = 0.15
+    """Body sizes: closer than this, two tracks may be on the same pixels."""
+    patch: int = 15
+    """Pixels, the side of the patches that are compared."""
+    kept_patches: int = 4096
+    """Patches kept; bounds memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VisibilityConfig:
     """Between anchors: what is seen and what is hidden."""
 
@@ -71,4 +83,5 @@ class Config:
     """Frames kept ready for the point tracker; bounds memory."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     estimate: EstimateConfig = field(default_factory=EstimateConfig)
+    rivals: RivalConfig = field(default_factory=RivalConfig)
     visibility: VisibilityConfig = field(default_factory=VisibilityConfig)

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impose_core.anchors import NO_FRAME, Anchor, AnchorGrid
-from impose_core.chains import Spans, chains_of, nodes_of, unsolved, visible_nodes
+from impose_core.chains import Spans, Taken, chains_of, nodes_of, unsolved, visible_nodes
 from impose_core.config import Config
 from impose_core.engine import Engine
 from impose_core.estimates import Estimates
 from impose_core.evidence import EncodedFrames, Evidence
 from impose_core.frames import FrameSource
+from impose_core.rivals import Beaten, Patches, beaten_tracks
 from impose_core.skeleton import Skeleton
 from impose_core.smoothing import smooth
 from impose_core.stopwatch import Stopwatch
@@ -45,6 +46,9 @@ class Propagation:
             frames, engine.points, capacity=config.encoded_frames, watch=watch
         )
         self.evidence = Evidence(nobody, engine.points, encoded, config.tracking)
+        self._patches = Patches(
+            frames, side=config.rivals.patch, capacity=config.rivals.kept_patches
+        )
 
     @property
     def grid(self) -> AnchorGrid:
@@ -77,8 +81,7 @@ class Propagation:
             known_before, (self.evidence.forward, self.evidence.backward), strict=True
         ):
             stale |= before & ~tracks.known
-        self.estimates.known &= ~stale
-        self.estimates.read &= ~stale.any(-1)
+        self.estimates.known &= ~(stale | _shaken(stale, grid))
 
     def estimate(self, start: int, stop: int) -> None:
         """Make the estimates of frames ``start`` to ``stop`` (exclusive) known."""
@@ -86,23 +89,33 @@ class Propagation:
             spans = unsolved(self.grid, self.estimates.known, start, stop)
         if not len(spans):
             return
-        self.evidence.cover(start, stop, self._watch)
+        first, last = min(start, int(spans.first.min())), max(stop, int(spans.last.max()) + 1)
+        # whole spans, for everybody: whoever is near may be a rival
+        self.evidence.cover(first, last, self._watch)
+        with self._watch.stage("rivals"):
+            beaten = beaten_tracks(
+                self.evidence, first, last, self._patches, self._config.rivals
+            )
         with self._watch.stage("estimate"):
-            self._solve(spans)
+            self._solve(spans, beaten)
         if self._engine.reader is not None:
             self._read(spans)
             with self._watch.stage("estimate"):
-                self._solve(spans)
+                self._solve(spans, beaten)
 
-    def _solve(self, spans: Spans) -> None:
+    def _solve(self, spans: Spans, beaten: Beaten) -> None:
         nodes = nodes_of(spans, self.grid)
-        chains = chains_of(spans, nodes, self.evidence, self.estimates)
+        taken = Taken.of(nodes, spans, beaten)
+        chains = chains_of(
+            spans, nodes, self.evidence, self.estimates, taken, self._config.tracking
+        )
         result = smooth(chains, self._config.estimate)
         visible = visible_nodes(
             spans,
             nodes,
             chains,
             self.evidence,
+            taken,
             self.estimates,
             result.xy,
             self._config.visibility,
@@ -134,3 +147,13 @@ class Propagation:
             e.reading[t, ask] = readings.xy
             e.reading_deviation[t, ask] = readings.deviation
             e.read[t, ask] = True
+
+
+def _shaken(stale: NDArray[np.bool_], grid: AnchorGrid) -> NDArray[np.bool_]:
+    """[T, N, K]: spans between anchors along which somebody else's same joint is ``stale``."""
+    others = (stale.sum(1, keepdims=True) - stale) > 0
+    until = np.concatenate([np.zeros((1, *others.shape[1:]), int), np.cumsum(others, axis=0)])
+    bounded = (grid.previous != NO_FRAME) & (grid.following != NO_FRAME)
+    begun, ended = np.where(bounded, grid.previous, 0), np.where(bounded, grid.following, 0)
+    within = np.take_along_axis(until, ended + 1, 0) - np.take_along_axis(until, begun, 0)
+    return np.asarray(bounded & (within > 0))
