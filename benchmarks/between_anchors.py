@@ -98,10 +98,9 @@ def run(clip: Clip, gap: int, config: Config | None = None) -> Run:
     spans = _spans(grid, between)
     nodes = nodes_of(spans, grid)
     # the methods beside the estimate are tracks alone, without the guard against captures
-    taken = Taken(forward=np.zeros(len(nodes.frame), bool), backward=np.zeros(len(nodes.frame), bool))
-    chains = chains_of(
-        spans, nodes, propagation.evidence, estimates, taken, config.tracking
-    )
+    nobody = np.zeros(len(nodes.frame), bool)
+    taken = Taken(forward=nobody, backward=nobody)
+    chains = chains_of(spans, nodes, propagation.evidence, estimates, taken, config.tracking)
     tracks = {
         "linear": _linear(chains, nodes.span),
         "forward": chains.forward,

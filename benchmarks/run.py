@@ -210,11 +210,12 @@ def page(results: dict[str, Any]) -> list[str]:
         "## Bodies near each other",
         "",
         "Captured: further than .12 body sizes from one's own joint and within .06 of another",
-        "person's. Visibility: recall of the rendered truth. *Rule*: where the same joint of two",
-        "persons comes together, the track whose patch looks less like its own anchor counts as",
-        "lost (tried in `benchmarks/crossings.py`).",
+        "person's. Visibility: recall of the rendered truth. *Rule* (`impose_core/rivals.py`):",
+        "where tracks of the same joint of two persons come together, the one whose patch looks",
+        "less like its own anchor counts as lost.",
         "",
-        "| scene | seed | joints | captured | with rule | OKS | with rule | visible | occluded |",
+        "| scene | seed | joints | captured without | with rule | OKS without | with rule "
+        "| visible | occluded |",
         "|---|---|---|---|---|---|---|---|---|",
         *(
             f"| {r['clip']} | {r['seed']} | {r['joints']} | {r['captured']:.4f} | "

@@ -198,6 +198,8 @@ def chains_of(
         backward_deviation=backward_deviation,
         start_variance=np.where(spans.forward, variance[nodes.first], np.inf),
         end_variance=np.where(spans.backward, variance[nodes.last], np.inf),
+        start_hidden=grid.hidden[at][nodes.first],
+        end_hidden=grid.hidden[at][nodes.last],
         size=size,
         reading=_unbiased_readings(spans, nodes, grid, estimates),
         reading_deviation=estimates.reading_deviation[at],

@@ -28,6 +28,29 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlipConfig:
+    """Where tracks slip, and how long a joint may be seen by neither (all measured).
+
+    Costs are in nats: what a hypothesis has to explain better than a simpler one.
+    """
+
+    nu: float = 30.0
+    """Degrees of freedom of the Student-t that judges where the two tracks meet."""
+    free_deviation: float = 0.04
+    """Body sizes, one sigma per step: how a joint moves that neither track sees."""
+    free_cost: float = 0.6
+    """Per step that neither track sees."""
+    gap_cost: float = 2.0
+    """For there being such steps at all."""
+    hidden_cost: float = 2.0
+    """For a track that started on an occluded joint and still followed it."""
+    longest_free: int = 60
+    """Steps; bounds the work on long spans."""
+    least: float = 1e-2
+    """Least trust in a direction: wherever it looks, it still sees its body move."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateConfig:
     """From evidence to one trajectory per joint (DESIGN section 3)."""
 
@@ -36,10 +59,6 @@ class EstimateConfig:
     click_deviation: float = 0.025
     """Body sizes, one sigma: how exactly a person hits a joint. Spread over the whole span,
     so that short spans trust the tracks' jitter less (measured)."""
-    jump_nu: float = 30.0
-    """Degrees of freedom of the Student-t that judges where the two tracks meet."""
-    lost_share: float = 1e-3
-    """Least trust in a direction after it parted from the other (1 is full trust)."""
     straight_variance: float = 4.0
     """The weak term towards straight motion has this multiple of the mean squared deviation
     from it of the joint's own measured steps as its variance (measured)."""
@@ -51,6 +70,7 @@ class EstimateConfig:
     """Calibration: reported deviation over the posterior's, between two anchors."""
     open_scale: float = 1.0
     """Calibration: the same beyond the outermost anchor."""
+    slips: SlipConfig = field(default_factory=SlipConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

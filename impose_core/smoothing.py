@@ -2,13 +2,10 @@
 
 A *chain* is one joint over the frames from one anchor to the next. Between neighbouring
 frames three things speak about the joint's step: the forward track, the backward track and a
-weak pull towards straight motion. The forward track is right until it slips, the backward
-track only after it slipped in its own direction; where the two lie on each other neither has
-slipped, for two trackers do not err alike. So the moment of changing over from the one to the
-other has a posterior, and each track's trust in a step is the probability that the step lies
-on its side of it (or that it reached the far anchor and never slipped at all). With these
-variances the trajectory is the exact Gaussian smoother: one tridiagonal system for all chains
-of all joints and persons at once, whose inverse's diagonal is the variance of each joint.
+weak pull towards straight motion. How far each track is to be trusted at each step comes from
+the posterior of where it slipped (:mod:`impose_core.slips`). With these variances the
+trajectory is the exact Gaussian smoother: one tridiagonal system for all chains of all joints
+and persons at once, whose inverse's diagonal is the variance of each joint.
 
 Readings of a pose reader enter as absolute robust terms beside the steps.
 """
@@ -21,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpttrf, dpttrs
 
-from impose_core.config import EstimateConfig
+from impose_core.config import EstimateConfig, SlipConfig
 from impose_core.errors import UsageError
+from impose_core.slips import Tracks, Trust, trust
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +37,7 @@ class Chains:
             a node to the *next* one; a chain's last entry is not read.
         start_variance, end_variance: float64 [C] pixels squared: 0 pins the end node to its
             track, inf leaves it free.
+        start_hidden, end_hidden: bool [C]: the end is an anchor said to be occluded.
         size: float64 [C] pixels: body size.
         reading: float64 [M, 2] pixels, NaN for none.
         reading_deviation: float64 [M] pixels, one sigma.
@@ -51,6 +50,8 @@ class Chains:
     backward_deviation: Floats
     start_variance: Floats
     end_variance: Floats
+    start_hidden: NDArray[np.bool_]
+    end_hidden: NDArray[np.bool_]
     size: Floats
     reading: Floats
     reading_deviation: Floats
@@ -65,6 +66,8 @@ class Chains:
             "reading_deviation": (nodes,),
             "start_variance": (chains,),
             "end_variance": (chains,),
+            "start_hidden": (chains,),
+            "end_hidden": (chains,),
             "size": (chains,),
         }
         for name, shape in expected.items():
@@ -137,9 +140,9 @@ def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats, Floa
     )
     forward_variance = np.where(has_forward, chains.forward_deviation**2 + floor[chain], 0.0)
     backward_variance = np.where(has_backward, chains.backward_deviation**2 + floor[chain], 0.0)
-    trust = _trust(chains, forward_variance, backward_variance, chain, last, config)
-    forward_precision = _over(trust.forward, forward_variance, has_forward)
-    backward_precision = _over(trust.backward, backward_variance, has_backward)
+    trusted = _trust(chains, forward_variance, backward_variance, config.slips)
+    forward_precision = _over(trusted.forward, forward_variance, has_forward)
+    backward_precision = _over(trusted.backward, backward_variance, has_backward)
     straight_step, straight_precision = _straight(
         chains, forward_step, backward_step, has_forward & has_backward, chain, last, config
     )
@@ -149,59 +152,37 @@ def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats, Floa
         + backward_precision[:, None] * np.nan_to_num(backward_step)
         + straight_precision[:, None] * straight_step
     )
-    return total / np.where(precision > 0, precision, 1.0)[:, None], precision, trust.doubt
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trust:
-    """Per node [M]: trust in each direction's step to the next node, and the ``doubt``.
-
-    Doubt is the spread, per axis and in pixels squared, of the node's place over the two
-    tracks, each as probable as the changing-over makes it (law of total variance).
-    """
-
-    forward: Floats
-    backward: Floats
-    doubt: Floats
+    return total / np.where(precision > 0, precision, 1.0)[:, None], precision, trusted.doubt
 
 
 def _trust(
-    chains: Chains,
-    forward_variance: Floats,
-    backward_variance: Floats,
-    chain: NDArray[np.int64],
-    last: NDArray[np.int64],
-    config: EstimateConfig,
-) -> _Trust:
-    """How probable it is that each direction still (already) follows the joint."""
-    first = chains.first
-    length = chains.length
-    forward_total = _summed(forward_variance, length) - forward_variance  # of the steps before
-    backward_total = _summed(backward_variance, length) - backward_variance
-    backward_total = backward_total[last][chain] - backward_total  # of the steps from here on
-    apart = ((chains.forward - chains.backward) ** 2).sum(-1)
-    both = np.isfinite(apart)
-    apart = np.where(both, apart, 0.0)
-    jump = apart / np.maximum(forward_total + backward_total, 1e-12)
-
-    nu = config.jump_nu
-    log_likelihood = -(nu + 2) / 2 * np.log1p(jump / nu)
-    best = np.maximum.reduceat(log_likelihood, first)
-    likelihood = np.exp(log_likelihood - best[chain])
-    posterior = likelihood / np.add.reduceat(likelihood, first)[chain]
-    passed = np.clip(_summed(posterior, length), 0.0, 1.0)
-
-    forward_closes = (1 / (1 + jump[last]))[chain]
-    backward_closes = (1 / (1 + jump[first]))[chain]
-    forward = forward_closes + (1 - forward_closes) * (1 - passed)
-    backward = backward_closes + (1 - backward_closes) * passed
-    slipped = (1 - forward_closes) * (1 - backward_closes)
+    chains: Chains, forward_variance: Floats, backward_variance: Floats, config: SlipConfig
+) -> Trust:
+    """How far each direction is to be trusted, per node [M]."""
+    nodes = len(chains.forward)
     # a chain with one track only has nothing to be judged by
-    return _Trust(
-        forward=np.where(both, np.maximum(forward, config.lost_share), 1.0),
-        backward=np.where(both, np.maximum(backward, config.lost_share), 1.0),
-        doubt=slipped * passed * (1 - passed) * apart / 2,
-    )
+    found = Trust(forward=np.ones(nodes), backward=np.ones(nodes), doubt=np.zeros(nodes))
+    last = chains.first + chains.length - 1
+    both = np.isfinite(chains.backward[chains.first] + chains.forward[last]).all(-1)
+    for length in np.unique(chains.length[both]):
+        # alike in length: no chain's rounding may hang on which others are with it
+        chosen = np.flatnonzero(both & (chains.length == length))
+        at = chains.first[chosen, None] + np.arange(length)
+        part = trust(
+            Tracks(
+                forward=chains.forward[at],
+                backward=chains.backward[at],
+                forward_variance=forward_variance[at],
+                backward_variance=backward_variance[at],
+                start_hidden=chains.start_hidden[chosen],
+                end_hidden=chains.end_hidden[chosen],
+                size=chains.size[chosen],
+            ),
+            config,
+        )
+        for name in Trust.__slots__:
+            getattr(found, name)[at] = getattr(part, name)
+    return found
 
 
 def _straight(

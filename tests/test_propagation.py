@@ -189,7 +189,7 @@ def test_readings_come_in_unbiased_and_keep_a_drifting_track():
     want = (BODY + path[:, None])[1:40]
     alone = run(propagation(41, FieldTracker(drifting)), marks, [1], 41).xy[1:40, 0]
     read = run(propagation(41, FieldTracker(drifting), reader), marks, [1], 41).xy[1:40, 0]
-    assert np.abs(read - want).max() < 1
+    assert np.abs(read - want).max() < 1.5  # reader's sigmas
     assert np.abs(read - want).max() < np.abs(alone - want).max() / 3
     assert sorted(set(reader.asked)) == list(range(41))
     assert len(reader.asked) == 41
