@@ -112,7 +112,7 @@ def overhead_and_persons() -> dict[str, float]:
         for name, clip in (("ten", many), ("one", one_person(many))):
             runs = []
             for _ in range(3):
-                with VideoFile(video, cache_bytes=0) as source:
+                with VideoFile(video) as source:
                     runs.append(timed(source, anchored(clip.truth, forth, 20)))
             results[name] = min(runs, key=lambda r: r["total"])
     ten, one = results["ten"], results["one"]

@@ -20,9 +20,7 @@ NO_FRAME = -1
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-def rearranged(
-    array: NDArray[Scalar], columns: NDArray[np.int64], fill: float
-) -> NDArray[Scalar]:
+def rearranged(array: NDArray[Scalar], columns: NDArray[np.int64], fill: float) -> NDArray[Scalar]:
     """``array`` [T, N, ...] with person n taken from ``columns[n]``, or ``fill`` where -1."""
     out = np.full((len(array), len(columns), *array.shape[2:]), fill, array.dtype)
     out[:, columns >= 0] = array[:, columns[columns >= 0]]
@@ -116,8 +114,12 @@ class AnchorGrid:
         Both grids must have the same shape.
         """
         n, k = np.indices(self.kind.shape[1:])
-        moved = (self.kind != old.kind) | (self.hidden != old.hidden) | ~(
-            (self.xy == old.xy).all(-1) | (np.isnan(self.xy).all(-1) & np.isnan(old.xy).all(-1))
+        moved = (
+            (self.kind != old.kind)
+            | (self.hidden != old.hidden)
+            | ~(
+                (self.xy == old.xy).all(-1) | (np.isnan(self.xy).all(-1) & np.isnan(old.xy).all(-1))
+            )
         )
         # a joint's threshold is in body sizes, so its evidence also hangs on its anchor's size
         moved |= (self.size != old.size)[..., None] & (self.kind != Anchor.NONE)

@@ -183,12 +183,8 @@ def chains_of(
     )
     anchored = grid.kind[at] == Anchor.PLACED
     held = np.where(anchored[:, None], grid.xy[at], estimates.xy[at])
-    forward = _track(
-        evidence.forward.xy[at], held, anchored, nodes.first, spans.forward, nodes
-    )
-    backward = _track(
-        evidence.backward.xy[at], held, anchored, nodes.last, spans.backward, nodes
-    )
+    forward = _track(evidence.forward.xy[at], held, anchored, nodes.first, spans.forward, nodes)
+    backward = _track(evidence.backward.xy[at], held, anchored, nodes.last, spans.backward, nodes)
     variance = np.where(anchored, 0.0, estimates.variance[at])
     return Chains(
         first=nodes.first,

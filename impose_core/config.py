@@ -79,10 +79,12 @@ class RivalConfig:
 
     near: float = 0.15
     """Body sizes: closer than this, two tracks may be on the same pixels."""
-    patch: int = 15
-    """Pixels, the side of the patches that are compared."""
-    kept_patches: int = 4096
-    """Patches kept; bounds memory."""
+    margin: float = 0.1
+    """Of normalised correlation: who resembles his anchor less by so much has lost."""
+    samples: int = 8
+    """Along each side of the patches that are compared."""
+    spacing: float = 2.0
+    """Pixels between samples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,8 +145,32 @@ class Evidence:
         self.grid = grid
         self._tracker, self._frames, self._config = tracker, frames, config
 
-    def rebase(self, grid: AnchorGrid) -> None:
-        """Take ``grid`` (of the same shape) as the anchors; forget what hung on changed ones."""
+    def is_known(self) -> NDArray[np.bool_]:
+        """[T, N, K]: some track says where the joint is."""
+        return self.forward.known | self.backward.known
+
+    def arrives(self, direction: int, t: int) -> NDArray[np.bool_]:
+        """[N, K]: a track that went in ``direction`` arrives on frame ``t``, and means the joint.
+
+        What was tracked once may have lost its meaning since: a joint that was said to be
+        absent is not followed up to there, nor back out of it.
+        """
+        grid = self.grid
+        if direction == FORWARD:
+            tracks, begun, far = self.forward, grid.previous[t - 1], grid.following[t]
+            meant = (grid.kind_at(far) != Anchor.ABSENT) | (far > t)
+        else:
+            tracks, begun, far = self.backward, grid.following[t + 1], grid.previous[t]
+            meant = grid.kind_at(far) != Anchor.ABSENT
+        return np.asarray(tracks.known[t] & meant & (grid.kind_at(begun) == Anchor.PLACED))
+
+    def rebase(self, grid: AnchorGrid) -> NDArray[np.bool_]:
+        """Take ``grid`` (of the same shape) as the anchors; forget what hung on changed ones.
+
+        Returns:
+            [T, N, K]: where something was forgotten.
+        """
+        forgotten = np.zeros(grid.kind.shape, bool)
         previous_changed, following_changed = grid.changed_since(self.grid)
         for tracks, arrival, start, changed, far, old_far in (
             # what arrives on t started from the anchor before t, or after it
@@ -159,8 +183,11 @@ class Evidence:
             stale = changed[start] | (beyond != was_beyond)
             # beyond the outermost anchor the joints of a person hang together
             shaken = (stale & (beyond | was_beyond)).any(-1, keepdims=True)
-            tracks.known[arrival] &= ~(stale | (beyond & shaken))
+            forget = tracks.known[arrival] & (stale | (beyond & shaken))
+            tracks.known[arrival] &= ~forget
+            forgotten[arrival] |= forget
         self.grid = grid
+        return forgotten
 
     def persons(self, columns: NDArray[np.int64]) -> None:
         """Rearrange the N axis: new person n was person ``columns[n]``, or is new (-1)."""

@@ -108,9 +108,7 @@ def step(
         visibility=np.where(inside, seen, Visibility.ABSENT).astype(np.uint8),
         deviation=np.where(inside, np.sqrt(variance) * config.estimate.open_scale, np.nan),
     )
-    return poses, [
-        _state(image, p.track, p.xy, p.variance, p.visible, p.size) for p in followed
-    ]
+    return poses, [_state(image, p.track, p.xy, p.variance, p.visible, p.size) for p in followed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,9 +158,7 @@ class _Person:
         )
 
 
-def _follow(
-    person: _Person, image: NDArray[np.uint8], engine: Engine, config: Config
-) -> _Person:
+def _follow(person: _Person, image: NDArray[np.uint8], engine: Engine, config: Config) -> _Person:
     (left, top), (w, h) = person.corner, person.extent
     picture = _shrunk(_grey(image[top : top + h, left : left + w]))
     scale = np.array(picture.shape[::-1]) / (w, h)

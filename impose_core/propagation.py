@@ -19,7 +19,7 @@ from impose_core.engine import Engine
 from impose_core.estimates import Estimates
 from impose_core.evidence import EncodedFrames, Evidence
 from impose_core.frames import FrameSource
-from impose_core.rivals import Beaten, Patches, beaten_tracks
+from impose_core.rivals import Beaten, beaten_tracks
 from impose_core.skeleton import Skeleton
 from impose_core.smoothing import smooth
 from impose_core.stopwatch import Stopwatch
@@ -42,13 +42,8 @@ class Propagation:
         shape = (len(frames), 0, len(skeleton))
         self.estimates = Estimates.unknown(shape)
         nobody = AnchorGrid.nobody(len(frames), len(skeleton))
-        encoded = EncodedFrames(
-            frames, engine.points, capacity=config.encoded_frames, watch=watch
-        )
+        encoded = EncodedFrames(frames, engine.points, capacity=config.encoded_frames, watch=watch)
         self.evidence = Evidence(nobody, engine.points, encoded, config.tracking)
-        self._patches = Patches(
-            frames, side=config.rivals.patch, capacity=config.rivals.kept_patches
-        )
 
     @property
     def grid(self) -> AnchorGrid:
@@ -69,19 +64,19 @@ class Propagation:
 
         ``columns`` says for each person of ``grid`` which one it was before, -1 for a new one.
         """
+        leaving = np.setdiff1d(np.arange(self.grid.kind.shape[1]), columns)
+        gone = np.asarray(self.evidence.is_known()[:, leaving].any(1, keepdims=True))
         self.evidence.persons(columns)
         self.estimates = self.estimates.persons(columns)
         old = self.grid
         previous_changed, following_changed = grid.changed_since(old)
-        known_before = [self.evidence.forward.known.copy(), self.evidence.backward.known.copy()]
-        self.evidence.rebase(grid)
+        forgotten = self.evidence.rebase(grid)
         # an open trajectory also falls when its person's other joints lost their evidence
-        stale = previous_changed | following_changed
-        for before, tracks in zip(
-            known_before, (self.evidence.forward, self.evidence.backward), strict=True
-        ):
-            stale |= before & ~tracks.known
-        self.estimates.known &= ~(stale | _shaken(stale, grid))
+        stale = previous_changed | following_changed | forgotten
+        # tracks also arrive on the far anchor itself
+        stale[1:] |= previous_changed[:-1]
+        stale[:-1] |= following_changed[1:]
+        self.estimates.known &= ~(stale | _shaken(stale, gone, grid))
 
     def estimate(self, start: int, stop: int) -> None:
         """Make the estimates of frames ``start`` to ``stop`` (exclusive) known."""
@@ -93,9 +88,7 @@ class Propagation:
         # whole spans, for everybody: whoever is near may be a rival
         self.evidence.cover(first, last, self._watch)
         with self._watch.stage("rivals"):
-            beaten = beaten_tracks(
-                self.evidence, first, last, self._patches, self._config.rivals
-            )
+            beaten = beaten_tracks(self.evidence, first, last, self._image, self._config.rivals)
         with self._watch.stage("estimate"):
             self._solve(spans, beaten)
         if self._engine.reader is not None:
@@ -140,18 +133,27 @@ class Propagation:
                 continue
             placed = grid.kind[t, ask] == Anchor.PLACED
             prior = np.where(placed[..., None], grid.xy[t, ask], e.xy[t, ask])
-            with self._watch.stage("decode"):
-                image = self._frames.read(t)
+            image = self._image(t)
             with self._watch.stage("read"):
                 readings = reader.read(image, self._skeleton, prior, placed)
             e.reading[t, ask] = readings.xy
             e.reading_deviation[t, ask] = readings.deviation
             e.read[t, ask] = True
 
+    def _image(self, t: int) -> NDArray[np.uint8]:
+        with self._watch.stage("decode"):
+            return self._frames.read(t)
 
-def _shaken(stale: NDArray[np.bool_], grid: AnchorGrid) -> NDArray[np.bool_]:
-    """[T, N, K]: spans between anchors along which somebody else's same joint is ``stale``."""
-    others = (stale.sum(1, keepdims=True) - stale) > 0
+
+def _shaken(
+    stale: NDArray[np.bool_], gone: NDArray[np.bool_], grid: AnchorGrid
+) -> NDArray[np.bool_]:
+    """[T, N, K]: spans between anchors along which a possible rival is not what it was.
+
+    That is the same joint of somebody who is still there (``stale`` [T, N, K]) or not any
+    more (``gone`` [T, 1, K]).
+    """
+    others = gone | (stale.sum(1, keepdims=True) > stale)
     until = np.concatenate([np.zeros((1, *others.shape[1:]), int), np.cumsum(others, axis=0)])
     bounded = (grid.previous != NO_FRAME) & (grid.following != NO_FRAME)
     begun, ended = np.where(bounded, grid.previous, 0), np.where(bounded, grid.following, 0)

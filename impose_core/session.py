@@ -83,9 +83,7 @@ class Session:
         )
         self._journal: Journal | None = None
         if journal is not None:
-            self._journal = Journal(
-                journal, skeleton=skeleton, video=self._video, name=frames.name
-            )
+            self._journal = Journal(journal, skeleton=skeleton, video=self._video, name=frames.name)
             for patch in self._journal.acts:
                 self._acts.append(patch)
                 self._put(patch)

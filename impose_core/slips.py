@@ -68,9 +68,7 @@ def trust(tracks: Tracks, config: SlipConfig) -> Trust:
     count, length = tracks.forward.shape[:2]
     width = min(length, config.longest_free + 1)
     many = max(1, _CELLS // (length * width))
-    parts = [
-        _trust(tracks.rows(slice(i, i + many)), width, config) for i in range(0, count, many)
-    ]
+    parts = [_trust(tracks.rows(slice(i, i + many)), width, config) for i in range(0, count, many)]
     return Trust(
         **{
             name: np.concatenate([getattr(part, name) for part in parts])

@@ -8,16 +8,20 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Adds up wall-clock seconds per stage. Stages must not nest."""
+    """Adds up wall-clock seconds per stage; within a nested stage the outer one stands still."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._nested = 0.0  # seconds of stages inside the one that runs
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time what happens inside as ``name``."""
+        outer, self._nested = self._nested, 0.0
         begun = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+            spent = time.perf_counter() - begun
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent - self._nested
+            self._nested = outer + spent

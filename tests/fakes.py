@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +33,21 @@ class NumberedFrames:
 
     def close(self) -> None:
         pass
+
+
+class TexturedFrames(NumberedFrames):
+    """Numbered frames with soft blobs in them, the same on every frame unless told otherwise."""
+
+    def __init__(self, count: int, seed: int = 0, width: int = 320, height: int = 320) -> None:
+        super().__init__(count, width, height)
+        noise = np.random.default_rng(seed).normal(0, 1, (height, width, 3))
+        soft = cv2.GaussianBlur(noise, (0, 0), 3)
+        self.texture = np.clip(128 + 40 * soft / soft.std(), 0, 255).astype(np.uint8)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        image = self.texture.copy()
+        image[0, 0] = (*divmod(index, 256), 0)
+        return image
 
 
 def index_of(image: NDArray[np.uint8]) -> int:

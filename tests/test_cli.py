@@ -420,9 +420,7 @@ def test_pictures_stay_out_of_the_folder_of_frames(anchors, out, tmp_path):
     cv2.imwrite(str(tmp_path / "img0.png"), numbered_frames(1)[0])
     for name in ("img0.png", "sheet.png"):
         sheet = tmp_path / name
-        result = impose(
-            "propagate", tmp_path, "--anchors", anchors, "--out", out, "--sheet", sheet
-        )
+        result = impose("propagate", tmp_path, "--anchors", anchors, "--out", out, "--sheet", sheet)
         assert result.exit_code == 2
         assert "taken for a frame" in result.stderr
 

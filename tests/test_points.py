@@ -38,9 +38,7 @@ def test_it_follows_a_moving_texture_within_a_pixel_either_way(tracker, frames, 
     xy = GRID.copy()
     order = range(5) if direction > 0 else range(5, 0, -1)
     for t in order:
-        steps = tracker.step(
-            tracker.encode(frames[t]), tracker.encode(frames[t + direction]), xy
-        )
+        steps = tracker.step(tracker.encode(frames[t]), tracker.encode(frames[t + direction]), xy)
         assert (steps.error < 0.5).all()
         xy = steps.xy
     assert np.abs(xy - GRID - 5 * direction * MOVE).max() < 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes import FieldTracker, NumberedFrames, TruthReader
+from fakes import FieldTracker, NumberedFrames, TexturedFrames, TruthReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,9 +48,9 @@ def grid_of(marks, tracks, frames):
     return AnchorGrid.of(marks, track_id=tracks, frames=frames, width=640, height=360)
 
 
-def propagation(frames, tracker, reader=None):
+def propagation(frames, tracker, reader=None, source=None):
     return Propagation(
-        NumberedFrames(frames),
+        source or NumberedFrames(frames),
         skeleton=SKELETON,
         engine=Engine(points=tracker, reader=reader),
         config=Config(),
@@ -196,9 +196,12 @@ def test_readings_come_in_unbiased_and_keep_a_drifting_track():
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_what_is_kept_between_corrections_equals_a_fresh_start(seed):
-    """Evidence is only a memory: any sequence of marks gives what the last marks alone give."""
+@given(seed=st.integers(0, 2**32 - 1), apart=st.sampled_from([150, 8]))
+def test_what_is_kept_between_corrections_equals_a_fresh_start(seed, apart):
+    """Evidence is only a memory: any sequence of marks gives what the last marks alone give.
+
+    ``apart`` = 8 pixels: everybody is everybody's rival.
+    """
     rng = np.random.default_rng(seed)
     frames = 36
 
@@ -209,16 +212,19 @@ def test_what_is_kept_between_corrections_equals_a_fresh_start(seed):
         return 4 * np.abs(np.sin(xy[:, 0] * 3 + source))  # lost now and then
 
     def fresh(marks, tracks):
-        return run(propagation(frames, FieldTracker(noisy, error)), marks, tracks, frames)
+        return run(new(), marks, tracks, frames)
+
+    def new():
+        return propagation(frames, FieldTracker(noisy, error), source=TexturedFrames(frames))
 
     marks, tracks = Marks(4), []
-    kept = propagation(frames, FieldTracker(noisy, error))
-    for _ in range(6):
-        track, frame = int(rng.integers(1, 3)), int(rng.integers(frames))
+    kept = new()
+    for _ in range(8):
+        track, frame = int(rng.integers(1, 4)), int(rng.integers(frames))
         if rng.random() < 0.2:
             patch = {(track, frame): (marks.get(track, frame), None)}
         else:
-            xy = BODY + rng.uniform(50, 200, 2) + rng.normal(0, 3, (4, 2))
+            xy = BODY + 60 + rng.uniform(0, apart, 2) + rng.normal(0, 3, (4, 2))
             xy[rng.random(4) < 0.4] = np.nan
             said = mark(xy)
             if rng.random() < 0.3:

@@ -42,9 +42,7 @@ def main() -> None:
         ]
         write_video(HERE / "clip.mp4", images, frames.fps or 60)
     tracks = document.tracks
-    scaled = replace(
-        tracks, xy=np.round(tracks.xy * SCALE, 2), box=np.round(tracks.box * SCALE, 1)
-    )
+    scaled = replace(tracks, xy=np.round(tracks.xy * SCALE, 2), box=np.round(tracks.box * SCALE, 1))
     video = replace(document.video, file_name="clip.mp4", width=size[0], height=size[1])
     extra = replace(document.extra, document={"info": {"note": NOTE}}, images={}, listed=None)
     area = document.area * SCALE**2

@@ -58,9 +58,7 @@ def propagate_video(
     with open_frames(video) as frames:
         document = _naming_images(read_annotations(anchors, frames), frames)
         indices = _indices(start, last, len(frames))
-        with Session(
-            frames, skeleton=document.tracks.skeleton, journal=outputs.journal
-        ) as session:
+        with Session(frames, skeleton=document.tracks.skeleton, journal=outputs.journal) as session:
             session.load(document.tracks)
             marks = session.tracks.copy()
             if not (marks.origin == Origin.HUMAN).any():
@@ -93,9 +91,7 @@ def _indices(start: int, last: int | None, count: int) -> range:
     return range(start, stop)
 
 
-def _estimate(
-    session: Session, indices: range, save: Callable[[range], None], out: Path
-) -> None:
+def _estimate(session: Session, indices: range, save: Callable[[range], None], out: Path) -> None:
     """Estimate and save the frames ``indices``; if interrupted, those that were done."""
     stop = indices.start
     try:
