@@ -64,9 +64,7 @@ def oks(
         outside = np.maximum(0, (2 * low - high) - predicted[:, None]) + np.maximum(
             0, predicted[:, None] - (2 * high - low)
         )
-        by_box = keypoint_similarity(
-            outside, np.zeros_like(outside), area=area, sigmas=sigmas
-        )
+        by_box = keypoint_similarity(outside, np.zeros_like(outside), area=area, sigmas=sigmas)
         terms = np.where(unlabelled[None, :, None], by_box, terms)
         counts = counts | unlabelled[:, None]
     return np.asarray((terms * counts).sum(-1) / np.maximum(counts.sum(-1), 1))
