@@ -230,6 +230,15 @@ def test_a_joint_that_is_only_flagged_is_seeded_under_its_flag_and_an_absent_one
     assert mark.placed.tolist() == [True, False, True]
 
 
+def test_a_split_where_nothing_is_known_and_nothing_follows_is_refused():
+    marks = marked(at(0, 1, a=(1, 1)))
+    with pytest.raises(BadCorrection, match="track 1 is known.* got 2: nothing is known there"):
+        patched(SplitIdentity(frame=2, track=1, new_track=5), marks)
+    marks.apply(patched(at(3, 1, a=(4, 4)), marks))  # now something follows
+    marks.apply(patched(SplitIdentity(frame=2, track=1, new_track=5), marks))
+    assert marks.get(5, 3).xy[0].tolist() == [4, 4]
+
+
 def test_a_swap_of_persons_without_estimate_just_exchanges_their_marks():
     marks = marked(at(0, 1, a=(1, 1)), at(3, 1, a=(2, 2)), at(0, 2, a=(9, 9)))
     marks.apply(patched(SwapIdentity(frame=1, first=1, second=2), marks))
