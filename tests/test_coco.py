@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from impose_core.errors import BadDocument, OutputError, UsageError
-from impose_core.io import json_fields
+from impose_core.io import files
 from impose_core.io.coco import (
     PoseDocument,
     VideoInfo,
@@ -425,7 +425,7 @@ def test_a_file_that_is_not_there_or_too_large_is_refused(tmp_path, monkeypatch)
     with pytest.raises(BadDocument, match="directory"):
         read_document(tmp_path)
     (tmp_path / "a.json").write_text("{}")
-    monkeypatch.setattr(json_fields, "MAX_BYTES", 1)
+    monkeypatch.setattr(files, "MAX_BYTES", 1)
     with pytest.raises(BadDocument, match="at most 1 bytes, got 2"):
         read_document(tmp_path / "a.json")
 

@@ -10,9 +10,11 @@ import typer
 
 from impose_core.cli import doctor_report
 from impose_core.cli.doctor import print_doctor
+from impose_core.cli.evaluate import AUTO, Request, evaluate_files
 from impose_core.cli.outcome import reported
 from impose_core.cli.propagate import Outputs, propagate_video
 from impose_core.cli.show import show_document
+from impose_core.io.coco.conventions import AREA_OF_BOX
 
 app = typer.Typer(
     help="Correct a skeleton once, the clip follows.",
@@ -102,6 +104,64 @@ def show(
             frames=frames,
             columns=columns,
             as_json=as_json,
+        )
+
+
+@app.command()
+def evaluate(
+    gt: Annotated[Path, typer.Option(help="Labels: a file or folder of any format below.")],
+    pred: Annotated[
+        list[Path], typer.Option(help="Predictions; give it several times for several rows.")
+    ],
+    name: Annotated[
+        list[str] | None, typer.Option(help="What to call each row; default: its file.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Such as AP,HOTA-OKS; default: all the files allow.")
+    ] = None,
+    gt_format: Annotated[
+        str, typer.Option(help="auto, coco, posetrack21, mot, xanylabeling, cvat or 3dpw.")
+    ] = AUTO,
+    pred_format: Annotated[str, typer.Option(help="Likewise, of all predictions.")] = AUTO,
+    keypoints: Annotated[
+        str | None,
+        typer.Option(help="Keypoints of X-AnyLabeling: a preset, or names with commas."),
+    ] = None,
+    default_score: Annotated[
+        float | None, typer.Option(help="Score of predictions whose file gives none.")
+    ] = None,
+    sigmas: Annotated[str | None, typer.Option(help="Sigma set; default: by keypoints.")] = None,
+    area_share: Annotated[
+        float, typer.Option(help="Area in units of w·h where the labels give none.")
+    ] = AREA_OF_BOX,
+    min_labelled_joints: Annotated[
+        int, typer.Option(help="Persons with fewer labelled keypoints are ignored.")
+    ] = 1,
+    out: Annotated[Path | None, typer.Option(help="Write the JSON object here too.")] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Print the papers' tables beside (other data).")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure predictions against labels, by the published metrics."""
+    with reported(as_json=as_json):
+        evaluate_files(
+            Request(
+                gt=gt,
+                pred=pred,
+                name=name or (),
+                metrics=metrics,
+                gt_format=gt_format,
+                pred_format=pred_format,
+                keypoints=keypoints,
+                default_score=default_score,
+                sigmas=sigmas,
+                area_share=area_share,
+                min_labelled_joints=min_labelled_joints,
+                out=out,
+                published=published,
+                as_json=as_json,
+            )
         )
 
 

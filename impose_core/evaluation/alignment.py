@@ -26,14 +26,14 @@ def align(predictions: PoseSet, labels: PoseSet) -> PoseSet:
     predictions; but a sequence of which no frame has one was forgotten.
 
     Keypoints are matched by name: those the predictions lack are missing (NaN), those only
-    they have are left out.
+    they have are left out. Labels of boxes alone have none.
 
     Aligning twice changes nothing.
 
     Raises:
         SkeletonMismatch: if no keypoint name is in both sets.
         UsageError: if a predicted frame is of no labelled sequence, two have one partner, or a
-            labelled sequence has none.
+            labelled sequence has none; or if a frame comes twice in the labels.
     """
     columns = _columns(predictions.keypoints, labels.keypoints)
     partners = _partners(predictions, labels)
@@ -69,9 +69,11 @@ def _partners(predictions: PoseSet, labels: PoseSet) -> dict[Place, LabelledFram
                 f"{_called(name, frame)} besides {_called(name, partners[place])}."
             )
         partners[place] = frame
+    # a file of boxes lists only frames with somebody, so one that lists none was not forgotten
+    empty = {sequence.name for sequence in predictions.sequences if not sequence.frames}
     there = {s for s, _ in partners}
     for s, sequence in enumerate(labels.sequences):
-        if sequence.frames and s not in there:
+        if sequence.frames and s not in there and sequence.name not in empty:
             raise UsageError(
                 "Expected the predictions to list images of every sequence of the labels, got "
                 f"none of '{sequence.name}'.",
@@ -92,9 +94,15 @@ class _Places:
     def of(cls, labels: PoseSet) -> _Places:
         """File names that several frames bear ("000001.jpg") mean none of them."""
         count = Counter(frame.file_name for _, frame in labels)
-        by_frame, by_file_name = {}, {}
+        by_frame: dict[tuple[str, int], Place] = {}
+        by_file_name: dict[str, Place] = {}
         for s, sequence in enumerate(labels.sequences):
             for t, frame in enumerate(sequence.frames):
+                if (sequence.name, frame.index) in by_frame:
+                    raise UsageError(
+                        "Expected the frames of the labels to differ, got "
+                        f"{_called(sequence.name, frame)} twice."
+                    )
                 by_frame[sequence.name, frame.index] = s, t
                 if frame.file_name and count[frame.file_name] == 1:
                     by_file_name[frame.file_name] = s, t
@@ -128,7 +136,7 @@ def _columns(predicted: tuple[str, ...], labelled: tuple[str, ...]) -> NDArray[n
     """Where the predictions have each labelled keypoint; -1 where they lack it."""
     where = {keypoint: k for k, keypoint in enumerate(predicted)}
     columns = np.array([where.get(keypoint, -1) for keypoint in labelled], np.int64)
-    if (columns < 0).all():
+    if labelled and (columns < 0).all():
         raise SkeletonMismatch(
             "Expected the predictions to share a keypoint name with the labels "
             f"({_listed(labelled)}), got {_listed(predicted)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from impose_core.errors import MediaError
 from impose_core.frames.source import CACHE_BYTES, BaseSource, FrameCache, sealed
+from impose_core.natural_order import natural
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -50,7 +50,7 @@ class ImageFolder(BaseSource):
                 f"Expected {self.path} to be a folder with images or an image "
                 f"({', '.join(sorted(IMAGE_SUFFIXES))}), got none."
             )
-        self.file_names = tuple(sorted(images, key=_natural))
+        self.file_names = tuple(sorted(images, key=natural))
         self._folder = folder
         self._cache = FrameCache(cache_bytes)
         first = _read_image(folder / self.file_names[0])
@@ -85,13 +85,6 @@ class ImageFolder(BaseSource):
         """Let go of all cached images. Nothing can be read afterwards."""
         super().close()
         self._cache.clear()
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """Sort key by which frame2 comes before frame10; the name itself settles ties."""
-    # split by a group alternates text, number, text ..., so like meets like
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
 
 
 def _read_image(path: Path) -> NDArray[np.uint8]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from impose_core.errors import BadDocument
-from impose_core.io.json_fields import MAX_BYTES
+from impose_core.natural_order import natural
+
+MAX_BYTES: Final = 2**30
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -44,13 +46,8 @@ def files_of(folder: str | os.PathLike[str]) -> list[Path]:
         raise BadDocument(
             f"Expected '{folder}' to be a folder, got: {getattr(error, 'strerror', error)}."
         ) from error
-    return sorted((one for one in found if not one.name.startswith(".")), key=_natural)
-
-
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    # split by a group alternates text, number, text ..., so like meets like
-    parts = re.split(r"([0-9]+)", path.stem.casefold())
-    return [int(part) if at % 2 else part for at, part in enumerate(parts)], path.name
+    visible = (one for one in found if not one.name.startswith("."))
+    return sorted(visible, key=lambda one: (natural(one.stem), one.name))
 
 
 @contextmanager

@@ -8,14 +8,13 @@ import os
 import reprlib
 from collections import Counter
 from collections.abc import Container, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from impose_core.errors import BadDocument
+from impose_core.io.files import read_bytes
 
 Json = Mapping[str, Any]
 
-MAX_BYTES: Final = 2**30
 MAX_DEPTH: Final = 64
 _INT64: Final = 2**63 - 1
 
@@ -26,18 +25,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     Raises:
         BadDocument: if the file cannot be read, is too large or is no JSON.
     """
-    try:
-        size = Path(path).stat().st_size
-        if size > MAX_BYTES:
-            raise BadDocument(
-                f"Expected '{path}' to have at most {MAX_BYTES} bytes, got {size}.",
-                hint="Split the annotations by video.",
-            )
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-        raise BadDocument(
-            f"Expected '{path}' to be a readable file, got: {getattr(error, 'strerror', error)}."
-        ) from error
+    data = read_bytes(path)
     try:
         return json.loads(data, object_pairs_hook=_no_key_twice)
     except RecursionError as error:
