@@ -122,6 +122,12 @@ class PoseTracks:
         cut = {name: getattr(self, name)[start:stop] for name in per_frame}
         return PoseTracks(skeleton=self.skeleton, track_id=self.track_id, **cut)
 
+    def only(self, n: int) -> PoseTracks:
+        """The person at index ``n`` of the N axis alone, as views."""
+        per_person = ("xy", "visibility", "origin", "score", "deviation", "box")
+        cut = {name: getattr(self, name)[:, n : n + 1] for name in per_person}
+        return PoseTracks(skeleton=self.skeleton, track_id=self.track_id[n : n + 1], **cut)
+
     def read_only(self) -> PoseTracks:
         """The same ledger, as views that cannot be written to."""
         views = {f.name: getattr(self, f.name)[:] for f in fields(self) if f.name != "skeleton"}

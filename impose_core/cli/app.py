@@ -14,6 +14,9 @@ from impose_core.cli.evaluate import AUTO, Request, evaluate_files
 from impose_core.cli.outcome import reported
 from impose_core.cli.propagate import Outputs, propagate_video
 from impose_core.cli.show import show_document
+from impose_core.cli.simulate import Work, simulate_video
+from impose_core.evaluation.annotation_tools import ENGINES
+from impose_core.evaluation.annotator import STRATEGIES
 from impose_core.io.coco.conventions import AREA_OF_BOX
 
 app = typer.Typer(
@@ -162,6 +165,64 @@ def evaluate(
                 published=published,
                 as_json=as_json,
             )
+        )
+
+
+@app.command()
+def simulate(
+    video: Annotated[Path, typer.Argument(help="A video file or a folder of images.")],
+    gt: Annotated[Path, typer.Option(help="Its labels, of any format of 'evaluate'.")],
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(ENGINES)}; several times for several rows."),
+    ] = None,
+    strategy: Annotated[
+        list[str] | None, typer.Option(help=f"Where to look: {', '.join(STRATEGIES)}; likewise.")
+    ] = None,
+    target: Annotated[
+        list[float] | None, typer.Option(help="When a person is right; default: .75, .85, .95.")
+    ] = None,
+    measure: Annotated[
+        str, typer.Option(help="Of what: accuracy (as IMPose's VNoC) or oks (its mean).")
+    ] = "accuracy",
+    clicks_per_visit: Annotated[
+        int, typer.Option(help="Joints corrected on a frame at most, worst first.")
+    ] = 3,
+    accept: Annotated[float, typer.Option(help="OKS term from which on a joint is right.")] = 0.95,
+    noise: Annotated[
+        float, typer.Option(help="How far clicks miss: one sigma in body sizes.")
+    ] = 0.0,
+    miss: Annotated[float, typer.Option(help="Share of wrong joints overlooked on a visit.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of chance.")] = 0,
+    gt_format: Annotated[str, typer.Option(help="As of 'evaluate'.")] = AUTO,
+    sigmas: Annotated[str | None, typer.Option(help="Sigma set; default: by keypoints.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the JSON object here too.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for pictures of the worst poses.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count the clicks a simulated annotator needs until a labelled video is right."""
+    with reported(as_json=as_json):
+        simulate_video(
+            video,
+            gt,
+            Work(
+                engines=engine or ("impose", "linear"),
+                strategies=strategy or ("worst",),
+                targets=target or (0.75, 0.85, 0.95),
+                measure=measure,
+                joints_per_visit=clicks_per_visit,
+                accept=accept,
+                noise=noise,
+                miss=miss,
+                seed=seed,
+            ),
+            gt_format=gt_format,
+            sigmas=sigmas,
+            out=out,
+            pictures=pictures,
+            as_json=as_json,
         )
 
 

@@ -67,7 +67,7 @@ def published_text() -> str:
         title = f"[{LABEL}] {one.source}, table {one.table}: {one.caption}"
         # as printed there: our three decimals would claim digits they do not have
         rows = [[_ABSENT if cell is None else str(cell) for cell in row] for row in one.rows]
-        parts.append("\n".join([title, *_aligned([one.columns, *rows])]))
+        parts.append("\n".join([title, *aligned([one.columns, *rows])]))
     for paper, found in contradictions().items():
         notes = "\n".join(f"- {text}" for text in found)
         parts.append(f"[{LABEL}] {paper} contradicts itself:\n{notes}")
@@ -87,7 +87,7 @@ def _block(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> str:
         [title, *(heading for heading, _ in shown)],
         *([row["name"], *(_figure(row, path) for _, path in shown)] for row in rows),
     ]
-    return "\n".join(_aligned(cells))
+    return "\n".join(aligned(cells))
 
 
 def _joints(rows: Sequence[Row]) -> str:
@@ -101,7 +101,7 @@ def _joints(rows: Sequence[Row]) -> str:
             for joint in having[0]["per_joint_AP"]
         ),
     ]
-    return "\n".join(_aligned(cells))
+    return "\n".join(aligned(cells))
 
 
 def _remarks(row: Row) -> list[str]:
@@ -134,7 +134,7 @@ def _figure(row: Row, path: Sequence[str]) -> Any:
     return found
 
 
-def _aligned(cells: Sequence[Sequence[Any]]) -> list[str]:
+def aligned(cells: Sequence[Sequence[Any]]) -> list[str]:
     """Lines of a table, the first column to the left and the others to the right."""
     texts = [[_text(cell) for cell in row] for row in cells]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]

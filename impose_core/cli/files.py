@@ -65,6 +65,26 @@ def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Sequence[Path])
         _check_writable(option, path)
 
 
+def check_folder(option: str, folder: Path | None, *, inputs: Sequence[Path]) -> None:
+    """Refuse a folder nothing can be written to; one that is missing is made.
+
+    Raises:
+        OutputError: if it is an input, is no folder or cannot be written to.
+    """
+    if folder is None:
+        return
+    for given in inputs:
+        if _same(folder, given):
+            raise OutputError(f"Expected '{option}' not to be an input, got {folder}.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.NamedTemporaryFile(dir=folder, prefix=".impose-").close()
+    except OSError as error:
+        raise OutputError(
+            f"Expected '{option}' to be a folder to write to, got {folder}: {error.strerror}."
+        ) from error
+
+
 def _check_apart(option: str, path: Path, inputs: Sequence[Path]) -> None:
     for given in inputs:
         if _same(path, given):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from impose_core.errors import UsageError
@@ -55,6 +56,42 @@ def write_sheet(
         for t in indices
     ]
     write_image(path, contact_sheet(tiles, columns=columns, width=SHEET_PIXELS))
+
+
+def write_pairs(
+    path: Path,
+    frames: FrameSource,
+    left: tuple[str, PoseTracks],
+    right: tuple[str, PoseTracks],
+    pairs: Sequence[tuple[int, int, str]],
+) -> None:
+    """Write single persons side by side, as two ledgers have them.
+
+    Args:
+        path: of the picture.
+        frames: the video.
+        left: caption and ledger.
+        right: likewise, of the same persons.
+        pairs: frame, index of the person, caption.
+    """
+    tiles = []
+    for frame, n, caption in pairs:
+        both = np.concatenate([tracks.xy[frame, n] for _, tracks in (left, right)])
+        window = _around(both, frames)
+        for name, tracks in (left, right):
+            drawn = draw_poses(frames.read(frame), tracks.only(n), frame)
+            tiles.append((f"{caption}: {name}", np.ascontiguousarray(drawn[window])))
+    write_image(path, contact_sheet(tiles, columns=4, width=SHEET_PIXELS))
+
+
+def _around(xy: NDArray[np.float64], frames: FrameSource) -> tuple[slice, slice]:
+    """The rows and columns around the points ``xy`` [P, 2], half their extent further."""
+    low, high = np.nanmin(xy, axis=0), np.nanmax(xy, axis=0)
+    margin = 20 + 0.5 * float((high - low).max())
+    size = np.array([frames.width, frames.height])
+    x1, y1 = np.clip(low - margin, 0, size - 1).astype(int).tolist()
+    x2, y2 = np.clip(high + margin, 1, size).astype(int).tolist()
+    return slice(y1, max(y2, y1 + 1)), slice(x1, max(x2, x1 + 1))
 
 
 def spread(indices: Sequence[int], count: int = SHEET_TILES) -> list[int]:

@@ -136,6 +136,20 @@ def tracklets_of(
     return tuple(found)
 
 
+def labelled_tracklets(labels: PoseSet, *, min_labelled_joints: int = 1) -> tuple[Tracklet, ...]:
+    """The labelled identities of all videos by ascending id, with nobody predicted yet.
+
+    As :func:`tracklets_of`; what is predicted is all NaN.
+    """
+    nobody = replace(labels, sequences=tuple(_emptied(one) for one in labels.sequences))
+    return tracklets_of(
+        labels,
+        nobody,
+        sigmas=np.ones(len(labels.keypoints)),
+        min_labelled_joints=min_labelled_joints,
+    )
+
+
 def with_poses(labels: PoseSet, predictions: PoseSet, tracklets: Iterable[Tracklet]) -> PoseSet:
     """``predictions``, aligned with ``labels``, with the matched tracks as ``tracklets`` are now.
 
@@ -151,6 +165,11 @@ def with_poses(labels: PoseSet, predictions: PoseSet, tracklets: Iterable[Trackl
         frames = tuple(_corrected(frame, mine, scores) for frame in sequence.frames)
         sequences.append(replace(sequence, frames=frames))
     return replace(aligned, sequences=tuple(sequences))
+
+
+def _emptied(sequence: PoseSequence) -> PoseSequence:
+    frames = (replace(f, instances=f.instances.pick(np.empty(0, int))) for f in sequence.frames)
+    return replace(sequence, frames=tuple(frames))
 
 
 def _length(sequence: PoseSequence) -> int:
