@@ -14,7 +14,7 @@ def print_doctor(report: dict[str, Any]) -> None:
         found = package["version"] or ("MISSING" if package["required"] else "not installed")
         _row(package["name"], found, package["licence"])
     _row("FFmpeg in av", report["ffmpeg"]["libavcodec"], "libavcodec; " + report["ffmpeg_licence"])
-    for part in (*report["engines"], report["video"]):
+    for part in (*report["engines"], *report["weights"], report["video"]):
         works = "works" if part["works"] else "FAILS"
         _row(part["name"], works, f"{part['licence']}; {part['kind']}: {part['found']}")
     for note in report["licence_notes"]:

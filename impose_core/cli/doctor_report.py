@@ -12,24 +12,31 @@ import av
 import av.codec
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from impose_core.errors import ImposeError
+from impose_core.errors import ImposeError, WeightsError
 from impose_core.frames import open_frames
 from impose_core.overlay import write_video
 from impose_core.points.lucas_kanade import LucasKanade
+from impose_core.weights import WeightsFile, read_checked, read_manifest
 
 REQUIRED: Final = {
     "numpy": "BSD-3-Clause",
     "scipy": "BSD-3-Clause",
     "opencv-python-headless": "Apache-2.0",
     "av": "BSD-3-Clause",
+    "onnxruntime": "MIT",
     "typer": "MIT",
     "tqdm": "MPL-2.0 AND MIT",
 }
-OPTIONAL: Final = {"matplotlib": "matplotlib licence (PSF-based)"}
+OPTIONAL: Final = {
+    "matplotlib": "matplotlib licence (PSF-based)",
+    "torch": "BSD-3-Clause",
+}
 FFMPEG_LICENCE: Final = "LGPL; GPL where built with x264"
 LICENCE_NOTES: Final = (
     "impose holds none of these packages; they come from their own distributors.",
+    "the weights of MoveNet (Apache-2.0, Google) are part of impose; a notice lies beside them.",
     "binary wheels of av and OpenCV bring FFmpeg along: who passes those wheels on "
     "keeps to its licence.",
     "nothing is downloaded while impose runs.",
@@ -47,7 +54,7 @@ def examine() -> dict[str, Any]:
     """A report as JSON: versions, licences, engines, video, and ``healthy``."""
     packages = [_package(name, licence, required=True) for name, licence in REQUIRED.items()]
     packages += [_package(name, licence, required=False) for name, licence in OPTIONAL.items()]
-    engines, video = [_lucas_kanade()], _video()
+    engines, weights, video = [_lucas_kanade()], _all_weights(), _video()
     return {
         "impose": version(),
         "licence": "Apache-2.0",
@@ -57,9 +64,10 @@ def examine() -> dict[str, Any]:
         "ffmpeg": {name: ".".join(map(str, v)) for name, v in av.library_versions.items()},
         "ffmpeg_licence": FFMPEG_LICENCE,
         "engines": engines,
+        "weights": weights,
         "video": video,
         "licence_notes": list(LICENCE_NOTES),
-        "healthy": all(part["works"] for part in (*engines, video))
+        "healthy": all(part["works"] for part in (*engines, *weights, video))
         and all(package["version"] for package in packages if package["required"]),
     }
 
@@ -100,6 +108,52 @@ def _lucas_kanade() -> dict[str, Any]:
         "error_px": round(error, 4) if np.isfinite(error) else None,
         "found": found,
     }
+
+
+def _all_weights() -> list[dict[str, Any]]:
+    """Check every file of the manifest, and run each network once."""
+    try:
+        return [_weights(file) for file in read_manifest().values()]
+    except WeightsError as error:
+        nothing = {"name": "weights", "kind": "weights", "licence": "unknown"}
+        return [nothing | {"intact": False, "works": False, "found": error.message}]
+
+
+def _weights(file: WeightsFile) -> dict[str, Any]:
+    works = intact = False
+    try:
+        content = read_checked(file)
+        intact = True
+        outputs = _run_once(content)
+        works = all(np.isfinite(output).all() for output in outputs)
+        found = f"{file.size / 2**20:.1f} MiB, hash ok, {len(outputs)} heads"
+        found += "" if works else " with numbers that are not finite"
+    except WeightsError as error:
+        found = error.message
+    except Exception as broken:  # noqa: BLE001 # onnxruntime's errors share no other base
+        found = f"hash {'ok' if intact else 'unknown'}, but it does not run: {broken}"
+    return {
+        "name": file.name,
+        "kind": "weights",
+        "licence": file.licence,
+        "source": file.source,
+        "size": file.size,
+        "sha256": file.sha256,
+        "intact": intact,
+        "works": bool(works),
+        "found": found,
+    }
+
+
+def _run_once(content: bytes) -> list[NDArray[np.float32]]:
+    """The heads of a small black image."""
+    import onnxruntime  # here, so that no other command waits for it
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    outputs: list[NDArray[np.float32]] = session.run(
+        None, {session.get_inputs()[0].name: np.zeros((1, 64, 64, 3), np.uint8)}
+    )
+    return outputs
 
 
 def _video() -> dict[str, Any]:
