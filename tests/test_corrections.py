@@ -232,7 +232,7 @@ def test_a_joint_that_is_only_flagged_is_seeded_under_its_flag_and_an_absent_one
 
 def test_a_split_where_nothing_is_known_and_nothing_follows_is_refused():
     marks = marked(at(0, 1, a=(1, 1)))
-    with pytest.raises(BadCorrection, match="track 1 is known.* got 2: nothing is known there"):
+    with pytest.raises(BadCorrection, match=r"track 1 is known.* got 2: nothing is known there"):
         patched(SplitIdentity(frame=2, track=1, new_track=5), marks)
     marks.apply(patched(at(3, 1, a=(4, 4)), marks))  # now something follows
     marks.apply(patched(SplitIdentity(frame=2, track=1, new_track=5), marks))

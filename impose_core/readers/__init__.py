@@ -1,5 +1,5 @@
-"""Pose readers: what does this frame itself say about a body near these priors?"""
+"""Pose readers: what does this frame itself say about bodies?"""
 
-from impose_core.readers.protocol import PoseReader, Readings
+from impose_core.readers.protocol import Candidates, Detections, PoseReader
 
-__all__ = ["PoseReader", "Readings"]
+__all__ = ["Candidates", "Detections", "PoseReader"]

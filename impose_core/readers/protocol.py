@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,41 +11,63 @@ from numpy.typing import NDArray
 
 from impose_core.skeleton import Skeleton
 
+Image = NDArray[np.uint8]
+"""[H, W, 3], RGB."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readings:
-    """What one frame says about N persons.
+class Candidates:
+    """Where V views of bodies may have their joints: up to M places for each.
 
     Attributes:
-        xy: float64 [N, K, 2] pixels (origin at the outer corner of the top-left pixel); NaN
-            where nothing was read.
-        deviation: float64 [N, K] pixels, one sigma; > 0 where something was read.
+        xy: float64 [V, K, M, 2] pixels of the image (origin at the outer corner of the top-left
+            pixel); NaN where there are fewer places.
+        score: float64 [V, K, M], 0 to 1, descending along M; 0 where there are fewer.
     """
 
     xy: NDArray[np.float64]
-    deviation: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detections:
+    """N bodies found on one image without any prior.
+
+    Attributes:
+        xy: float64 [N, K, 2] pixels of the image.
+        score: float64 [N, K], 0 to 1, of each joint.
+        candidates: the view of each body the pose was read in.
+    """
+
+    xy: NDArray[np.float64]
+    score: NDArray[np.float64]
+    candidates: Candidates
 
 
 class PoseReader(Protocol):
-    """Reads bodies around priors.
+    """Sees bodies on single images.
 
-    A reader must answer on the K axis of ``skeleton``, NaN for joints it does not know, and
-    must return the same for the same input. It may be wrong: its readings are evidence, and
+    The K axis of all its answers is that of its own ``skeleton``; who asks maps joints by name.
+    It must return the same for the same input. It may be wrong: its readings are evidence, and
     their bias against the annotator is measured at the anchors and taken out.
     """
 
     name: str
+    skeleton: Skeleton
 
-    def read(
-        self,
-        image: NDArray[np.uint8],
-        skeleton: Skeleton,
-        priors: NDArray[np.float64],
-        pinned: NDArray[np.bool_],
-    ) -> Readings:
-        """Read an RGB image [H, W, 3] near ``priors`` [N, K, 2] px (NaN: no prior).
+    def views(self, extents: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Squares [V, 3] (left, top, side; pixels) in which to read bodies.
 
-        ``pinned`` [N, K] marks joints a human placed on this frame: the reader may lean on
-        them, and must still read them, for there its bias is measured.
+        Args:
+            extents: [V, 4] xyxy pixels: of what is known of each body, or a box a human drew.
+                Nearly the same extents give the same view, so that what was read can be kept.
         """
+        ...
+
+    def read(self, images: Sequence[Image], views: NDArray[np.int64]) -> Candidates:
+        """What each view [V, 3] shows of the body in its middle, on its own image (V of them)."""
+        ...
+
+    def detect(self, image: Image) -> Detections:
+        """Everybody on ``image``."""
         ...
