@@ -76,7 +76,10 @@ def test_labels_against_themselves_are_perfect(demo):
     assert set(found["per_joint_AP"]) == set(COCO17.keypoints)
     for variant in ("HOTA-OKS", "HOTA-box"):
         assert found[variant] == pytest.approx(dict.fromkeys(found[variant], 1.0))
-    assert found["drift"]["0.95"]["any_joint"] == {"mean": 99, "censored": 1, "n": 3}
+    assert found["drift"]["0.95"]["any_joint"] == {
+        **{"mean": 99, "censored": 1, "n": 3},
+        "survival": {"frames": [0], "share": [1.0], "at_risk": [3], "longest": 99},
+    }
     assert found["occlusion"]["0.95"]["all"]["rate"] == 1
     assert found["jitter"]["predicted"] == found["jitter"]["labelled"] > 0
     assert found["n"] == {
@@ -105,7 +108,10 @@ def test_shifted_labels_score_less_in_every_metric(demo):
     assert 0 < found["mean_joint_AP"] < 0.9
     assert 0 < found["HOTA-OKS"]["HOTA"] < 0.95
     assert 0 < found["HOTA-box"]["HOTA"] < 0.95
-    assert found["drift"]["0.95"]["any_joint"] == {"mean": 0, "censored": 0, "n": 3}
+    assert found["drift"]["0.95"]["any_joint"] == {
+        **{"mean": 0, "censored": 0, "n": 3},
+        "survival": {"frames": [0], "share": [0.0], "at_risk": [3], "longest": 0},
+    }
     assert found["occlusion"]["0.95"]["all"]["rate"] < 1
     assert found["jitter"]["predicted"] == pytest.approx(found["jitter"]["labelled"])
 
@@ -303,7 +309,7 @@ def test_no_predictions_at_all_score_zero():
     labels = clip(persons((0, 0)), persons((0, 0)))
     found = evaluate(labels, clip(persons(), persons()))
     assert found["AP"] == found["HOTA-OKS"]["HOTA"] == found["HOTA-box"]["HOTA"] == 0
-    assert found["drift"]["0.75"]["any_joint"] == {"mean": 0, "censored": 0, "n": 1}
+    assert found["drift"]["0.75"]["whole_pose"] == {"mean": 0, "censored": 0, "n": 1}
 
 
 @pytest.mark.parametrize(

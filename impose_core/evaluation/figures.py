@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from impose_core.evaluation.comparison import Comparison
 from impose_core.evaluation.conventions import WHOLE_BOX
-from impose_core.evaluation.drift import Fails, frames_until_drift, summarize
+from impose_core.evaluation.drift import Drift, Fails, frames_until_drift, summarize, survival
 from impose_core.evaluation.ignore_regions import without_ignored_boxes
 from impose_core.evaluation.keypoint_ap import NOTHING, KeypointAP, keypoint_ap
 from impose_core.evaluation.keypoint_hota import JointHota, hota_keypoints
@@ -194,20 +194,34 @@ def _pckh(c: Comparison) -> Figures:
 
 
 def _drift(c: Comparison) -> Figures:
-    def frames(tau: float, fails: Fails) -> Figures:
-        drifts = [
+    def drifts(tau: float, fails: Fails) -> list[Drift]:
+        return [
             frames_until_drift(
                 one, int(np.argmax(one.on)), tau=tau, sigmas=c.sigmas.values, fails=fails
             )
             for one in c.tracklets
             if one.on.any()
         ]
-        return asdict(summarize(drifts))
 
-    by_tau = {
-        f"{tau:.2f}": {fails.name.lower(): frames(tau, fails) for fails in Fails} for tau in TAUS
-    }
+    by_tau: Figures = {}
+    for tau in TAUS:
+        joints, poses = (drifts(tau, fails) for fails in (Fails.ANY_JOINT, Fails.WHOLE_POSE))
+        by_tau[f"{tau:.2f}"] = {
+            "any_joint": {**asdict(summarize(joints)), "survival": _survival(joints)},
+            "whole_pose": asdict(summarize(poses)),
+        }
     return {"drift": {"from": "first labelled frame", **by_tau}}
+
+
+def _survival(drifts: list[Drift]) -> Figures:
+    """The steps of the curve, and how far it reaches beyond the last of them."""
+    curve = survival(drifts)
+    return {
+        "frames": curve.frames.tolist(),
+        "share": curve.share.tolist(),
+        "at_risk": curve.at_risk.tolist(),
+        "longest": max((one.frames for one in drifts), default=0),
+    }
 
 
 def _occlusion(c: Comparison) -> Figures:
