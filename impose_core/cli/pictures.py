@@ -85,10 +85,13 @@ def write_pairs(
 
 
 def _around(xy: NDArray[np.float64], frames: FrameSource) -> tuple[slice, slice]:
-    """The rows and columns around the points ``xy`` [P, 2], half their extent further."""
-    low, high = np.nanmin(xy, axis=0), np.nanmax(xy, axis=0)
-    margin = 20 + 0.5 * float((high - low).max())
+    """The rows and columns around the points ``xy`` [P, 2], half their extent further.
+
+    Points outside the image count as on its border: the window always shows some of it.
+    """
     size = np.array([frames.width, frames.height])
+    low, high = (np.clip(end(xy, axis=0), 0, size) for end in (np.nanmin, np.nanmax))
+    margin = 20 + 0.5 * float((high - low).max())
     x1, y1 = np.clip(low - margin, 0, size - 1).astype(int).tolist()
     x2, y2 = np.clip(high + margin, 1, size).astype(int).tolist()
     return slice(y1, max(y2, y1 + 1)), slice(x1, max(x2, x1 + 1))

@@ -5,35 +5,30 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final
 
-import numpy as np
 import typer
 from tqdm import tqdm
 
 from impose_core.atomic import whole_file
-from impose_core.cli.evaluate_table import aligned
+from impose_core.cli.evaluate import AUTO
 from impose_core.cli.files import check_folder, check_outputs
-from impose_core.cli.pictures import write_pairs
+from impose_core.cli.simulate_report import figures, table, write_picture
 from impose_core.errors import UsageError
 from impose_core.evaluation.annotation_tools import ENGINES, annotation_tool
-from impose_core.evaluation.annotator import Annotator
+from impose_core.evaluation.annotator import STRATEGIES, Annotator
 from impose_core.evaluation.conventions import Sigmas, sigmas_for, with_areas
-from impose_core.evaluation.figures import plain
-from impose_core.evaluation.oks import Floats
-from impose_core.evaluation.simulation import CurvePoint, Measure, Simulation, simulate
+from impose_core.evaluation.simulation import MEASURES, CurvePoint, Measure, simulate
 from impose_core.evaluation.tracklets import Tracklet, labelled_tracklets
-from impose_core.evaluation.worst_poses import worst_poses
 from impose_core.frames import FrameSource, open_frames
 from impose_core.io.pose_set_files import FORMATS, Format, read_labels
 from impose_core.pose_sets import PoseSet
-from impose_core.poses import Origin, PoseTracks, Visibility
 from impose_core.skeleton import Skeleton, skeleton_from_names
 
-PICTURED = 6
-"""Worst poses in a picture."""
+_ROWS: Final = ("engines", "strategies")
+"""Fields of :class:`Work` of which every combination is a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,42 +99,45 @@ def simulate_video(
     if out is not None:
         with whole_file(out) as temporary:
             temporary.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    typer.echo(json.dumps(report) if as_json else _table(rows, len(truth)))
-
-
-_ROWS = ("engines", "strategies")
+    typer.echo(json.dumps(report) if as_json else table(rows, len(truth)))
 
 
 def _checked(work: Work) -> Measure:
     """Refuse what makes no sense before the long work begins."""
     for name, values, known in (
         ("--engine", work.engines, ENGINES),
-        ("--strategy", work.strategies, ()),
+        ("--strategy", work.strategies, tuple(STRATEGIES)),
     ):
         for value in values:
-            if known and value not in known:
+            if value not in known:
                 raise UsageError(
                     f"Expected '{name}' to be one of {', '.join(known)}, got {value!r}."
                 )
             if list(values).count(value) > 1:
                 raise UsageError(f"Expected every '{name}' once, got {value!r} twice.")
+    if work.joints_per_visit < 1:  # an option of another name
+        raise UsageError(
+            f"Expected '--clicks-per-visit' to be at least 1, got {work.joints_per_visit}."
+        )
     for strategy in work.strategies:
         work.annotator(strategy)
-    for measure in get_args(Measure):
-        if measure == work.measure:
-            return measure  # type: ignore[no-any-return]  # of the literals
-    raise UsageError(
-        f"Expected '--measure' to be one of {', '.join(get_args(Measure))}, got {work.measure!r}."
-    )
+    for target in work.targets:
+        if not 0 < target <= 1:
+            raise UsageError(f"Expected '--target' to be above 0 and at most 1, got {target}.")
+    if work.measure not in MEASURES:
+        raise UsageError(
+            f"Expected '--measure' to be one of {', '.join(MEASURES)}, got {work.measure!r}."
+        )
+    return work.measure
 
 
 def _format(text: str) -> Format | None:
-    if text == "auto":
+    if text == AUTO:
         return None
-    for one in FORMATS:
-        if one == text:
-            return one
-    raise UsageError(f"Expected '--gt-format' to be auto or of {', '.join(FORMATS)}, got {text!r}.")
+    if text not in FORMATS:
+        expected = ", ".join((AUTO, *FORMATS))
+        raise UsageError(f"Expected '--gt-format' to be one of {expected}, got {text!r}.")
+    return text
 
 
 def _one_sequence(labels: PoseSet, gt: Path) -> PoseSet:
@@ -191,92 +189,10 @@ def _row(
             measure=measure,
             progress=show,
         )
-    row = _figures(done, strategy, seconds=time.perf_counter() - start)
+    row = figures(done, strategy, seconds=time.perf_counter() - start)
     if pictures is not None and done.poses:
         name = f"worst_{engine}_{strategy}.png"
         target = min(done.poses)
-        _picture(pictures / name, frames, truth, done.poses[target], skeleton, sigmas.values)
+        write_picture(pictures / name, frames, truth, done.poses[target], skeleton, sigmas.values)
         row["picture"] = {"file": name, "at_target": target}
     return row
-
-
-def _figures(done: Simulation, strategy: str, *, seconds: float) -> dict[str, Any]:
-    persons = [
-        {**asdict(one), "reached": {f"{goal:g}": clicks for goal, clicks in one.reached.items()}}
-        for one in done.persons
-    ]
-    figures = {
-        "engine": done.tool,
-        "strategy": strategy,
-        "targets": {
-            f"{goal:g}": {"clicks_per_person": done.clicks_to(goal), "never": done.never(goal)}
-            for goal in done.targets
-        },
-        "clicks": done.curve[-1].clicks,
-        "visited": done.curve[-1].visited,
-        "identity_edits": done.identity_edits,
-        "rounds": len(done.curve),
-        "seconds": seconds,
-        "persons": persons,
-        "curve": [asdict(point) for point in done.curve],
-    }
-    readable: dict[str, Any] = plain(figures)
-    return readable
-
-
-def _picture(
-    path: Path,
-    frames: FrameSource,
-    truth: Sequence[Tracklet],
-    poses: Floats,
-    skeleton: Skeleton,
-    sigmas: Floats,
-) -> None:
-    labels = np.stack([one.xy for one in truth], axis=1)
-    labelled = np.stack([one.visibility > 0 for one in truth], axis=1)
-    ids = [one.track_id for one in truth]
-    left = _ledger(np.where(labelled[..., None], labels, np.nan), ids, skeleton)
-    right = _ledger(poses, ids, skeleton)
-    pairs = [
-        (one.frame, one.person, f"frame {one.frame}, person {ids[one.person]}, OKS {one.oks:.2f}")
-        for one in worst_poses(truth, poses, sigmas=sigmas, limit=PICTURED)
-    ]
-    write_pairs(path, frames, ("label", left), ("tool", right), pairs)
-
-
-def _ledger(xy: Floats, ids: Sequence[int], skeleton: Skeleton) -> PoseTracks:
-    tracks = PoseTracks.empty(frames=len(xy), track_id=list(ids), skeleton=skeleton)
-    known = np.isfinite(xy).all(-1)
-    return replace(
-        tracks,
-        xy=xy,
-        visibility=np.where(known, Visibility.VISIBLE, Visibility.ABSENT).astype(np.uint8),
-        origin=np.where(known, Origin.HUMAN, Origin.NONE).astype(np.uint8),
-    )
-
-
-def _table(rows: Sequence[dict[str, Any]], persons: int) -> str:
-    targets = list(rows[0]["targets"])
-    cells: list[list[Any]] = [
-        [
-            "clicks per person",
-            "strategy",
-            *(f"to {target}" for target in targets),
-            "never",
-            "frames visited",
-            "OKS at the end",
-        ]
-    ]
-    for row in rows:
-        reached = [row["targets"][target] for target in targets]
-        cells.append(
-            [
-                row["engine"],
-                row["strategy"],
-                *(f"{one['clicks_per_person']:.1f}" for one in reached),
-                f"{reached[-1]['never']} of {persons}",
-                row["visited"],
-                row["curve"][-1]["oks"],
-            ]
-        )
-    return "\n".join(aligned(cells))

@@ -15,6 +15,7 @@ from impose_core.evaluation.baselines import Method, Tracks, hold, linear
 from impose_core.evaluation.oks import Floats
 from impose_core.frames import FrameSource
 from impose_core.poses import Visibility
+from impose_core.review import suggestions
 from impose_core.session import Session
 from impose_core.skeleton import Skeleton
 
@@ -95,10 +96,10 @@ class SessionTool:
         return xy
 
     def suggestions(self, person: int) -> list[int]:
-        """What ``Session.review`` says about the person."""
-        everything = self._session.review(limit=self._frames * self._persons)
-        mine = (one.frame for one in everything if one.track == person + 1)
-        return [frame for frame in mine if frame < self._frames]
+        """What ``Session.review`` says about the person, to the last of its suggestions."""
+        tracks = self._session.tracks
+        alone = tracks.frames(0, self._frames).only(tracks.person(person + 1))
+        return [one.frame for one in suggestions(alone, limit=self._frames)]
 
 
 class MethodTool:

@@ -1,4 +1,7 @@
-"""A simulated annotator: where it looks, what it clicks, how well it hits."""
+"""A simulated annotator: where it looks, what it clicks, how well it hits.
+
+Only frames the person is labelled on are ever looked at: elsewhere nobody knows what is right.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,13 @@ Strategy = Callable[[View], Frames]
 
 
 def worst_joint(view: View) -> Frames:
-    """The frame of the joint that is furthest off anywhere (IMPose's VNoC); knows the truth."""
+    """The frame of the joint that is furthest off anywhere (IMPose's VNoC).
+
+    Knows the truth, so it looks at no frame on which nothing is wrong.
+    """
     worst = np.where(view.open, view.terms, np.inf).min(-1)
-    yield from np.argsort(worst, kind="stable").tolist()
+    order = np.argsort(worst, kind="stable")
+    yield from order[np.isfinite(worst[order])].tolist()
 
 
 def first_error(view: View) -> Frames:
@@ -49,14 +56,14 @@ def first_error(view: View) -> Frames:
 
 
 def review(view: View) -> Frames:
-    """The tool's own suggestions, then chance."""
+    """The tool's own suggestions, then the other frames by chance."""
     yield from view.suggested
-    yield from random_frame(view)
+    yield from (frame for frame in random_frame(view) if frame not in view.suggested)
 
 
 def random_frame(view: View) -> Frames:
-    """Labelled frames by chance."""
-    yield from view.rng.permutation(np.flatnonzero(np.isfinite(view.terms).any(-1))).tolist()
+    """All frames in an order left to chance."""
+    yield from view.rng.permutation(len(view.terms)).tolist()
 
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
@@ -79,9 +86,10 @@ class Annotator:
             of the papers).
         accept: a joint whose OKS term is at least this is right.
         noise: body sizes, one sigma per axis: how far clicks miss (a body size is half the
-            diagonal of the labelled joints' extent).
-        miss: probability that a wrong joint is overlooked on a visit.
-        seed: of everything that is left to chance.
+            diagonal of the labelled joints' extent, so a lone joint is hit exactly).
+        miss: probability that a wrong joint is overlooked on a visit. Who has looked
+            everywhere and noticed nothing stops.
+        seed: of everything that is left to chance, at least 0.
 
     Raises:
         UsageError: if a value is out of range.
@@ -103,8 +111,9 @@ class Annotator:
         for name, good, expected in (
             ("joints_per_visit", self.joints_per_visit >= 1, "at least 1"),
             ("accept", 0 < self.accept <= 1, "above 0 and at most 1"),
-            ("noise", 0 <= self.noise < np.inf, "at least 0"),
+            ("noise", 0 <= self.noise < np.inf, "at least 0 and finite"),
             ("miss", 0 <= self.miss < 1, "at least 0 and below 1"),
+            ("seed", self.seed >= 0, "at least 0"),
         ):
             if not good:
                 raise UsageError(f"Expected '{name}' to be {expected}, got {getattr(self, name)}.")
@@ -126,7 +135,10 @@ class Annotator:
             suggested=suggested,
             rng=self.rng,
         )
+        labelled = np.asarray(np.isfinite(terms).any(-1))
         for frame in STRATEGIES[self.strategy](view):
+            if not labelled[frame]:
+                continue
             wrong = np.flatnonzero(view.open[frame])
             noticed = wrong[self.rng.random(len(wrong)) >= self.miss]
             order = np.argsort(terms[frame, noticed], kind="stable")[: self.joints_per_visit]

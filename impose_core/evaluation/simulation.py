@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ TOLERANCE = 1e-9
 """How far below its target an accuracy may be by rounding."""
 
 Measure = Literal["accuracy", "oks"]
+MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,8 +40,8 @@ class PersonEffort:
         visited: frames looked at so far, with or without a click.
         reached: target -> clicks after which it was first reached.
         value: of the measure, now.
-        capped: as many clicks as labelled joints, or nothing left to click, and the last
-            target not reached.
+        capped: the last target was not reached, and nothing is left that the annotator would
+            click; at the latest after as many clicks as there are labelled joints.
     """
 
     track_id: int
@@ -121,13 +122,15 @@ def simulate(
         UsageError: if there is nobody to annotate, a target is out of range, or ``measure`` is
             no measure.
     """
+    if not targets or not all(0 < target <= 1 for target in targets):
+        raise UsageError(
+            f"Expected 'targets' to lie above 0 and at most at 1, got {list(targets)}."
+        )
     goals = tuple(sorted(set(targets)))
-    if not goals or not 0 < goals[0] <= goals[-1] <= 1:
-        raise UsageError(f"Expected 'targets' to lie above 0 and at most at 1, got {targets}.")
     if not any(person.on.any() for person in truth):
         raise UsageError("Expected 'truth' to hold a labelled person, got nobody.")
-    if measure not in get_args(Measure):
-        expected = ", ".join(get_args(Measure))
+    if measure not in MEASURES:
+        expected = ", ".join(MEASURES)
         raise UsageError(f"Expected 'measure' to be one of {expected}, got {measure!r}.")
     work = _Work(tool, truth, annotator, sigmas, goals, measure)
     made = work.begin()
@@ -136,6 +139,7 @@ def simulate(
         curve.append(work.point())
         if progress is not None:
             progress(curve[-1])
+    curve[-1] = work.point()  # a last look may have found nothing to click
     return Simulation(
         tool=tool.name,
         persons=tuple(work.efforts),
@@ -210,15 +214,15 @@ class _Work:
 
     def _visit(self, n: int) -> tuple[int, NDArray[np.int64]]:
         """Look at frames until there is something to click; no joints if there is nothing."""
-        effort, tool = self.efforts[n], self._tool
-        left = effort.labelled - effort.clicks
-        suggested = tool.suggestions(n) if self._annotator.strategy == "review" else []
-        visits = self._annotator.visits(self._terms[n], self._clicked[n], suggested)
-        for frame, joints in visits if left else ():
+        effort, nothing = self.efforts[n], np.empty(0, np.int64)
+        if effort.clicks == effort.labelled:
+            return 0, nothing
+        suggested = self._tool.suggestions(n) if self._annotator.strategy == "review" else []
+        for frame, joints in self._annotator.visits(self._terms[n], self._clicked[n], suggested):
             effort.visited += 1
             if len(joints):
-                return frame, joints[:left]
-        return 0, np.empty(0, np.int64)
+                return frame, joints
+        return 0, nothing
 
     def _click(self, n: int, frame: int, joints: NDArray[np.int64]) -> Placement:
         person = self._truth[n]
