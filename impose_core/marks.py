@@ -32,8 +32,9 @@ class Mark:
         visibility: uint8 [K], :class:`~impose_core.poses.Visibility`, or ``UNMARKED``.
             ``ABSENT`` says that the joint is gone from this frame until its next mark.
         origin: uint8 [K]: ``HUMAN`` for a human's word; ``PROPAGATED`` for a seed, an
-            estimate that an identity edit carried over to another person; ``NONE`` where
-            nothing is marked.
+            estimate that an identity edit carried over to another person; ``DETECTED`` for a
+            seed of the detector: where it saw the joint, or ``ABSENT`` after it lost the
+            person; ``NONE`` where nothing is marked.
         box: float64 [4] xyxy pixels, NaN where no box was drawn.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,6 +28,7 @@ class Suggestion:
         keypoint: the least certain joint of the pose.
         expected_oks: of the whole pose, 0 to 1.
         deviation: pixels, one sigma, of that joint.
+        reason: "pose", or "identity" where this may be somebody else from here on.
     """
 
     frame: int
@@ -34,16 +36,26 @@ class Suggestion:
     keypoint: str
     expected_oks: float
     deviation: float
+    reason: str = "pose"
 
 
-def suggestions(tracks: PoseTracks, *, limit: int) -> list[Suggestion]:
-    """At most ``limit`` poses, the most helpful correction first, spread over time."""
+def suggestions(
+    tracks: PoseTracks, *, limit: int, doubts: Mapping[tuple[int, int], float] | None = None
+) -> list[Suggestion]:
+    """At most ``limit`` poses, the most helpful correction first, spread over time.
+
+    Args:
+        tracks: the ledger.
+        limit: how many at most.
+        doubts: (track, frame) -> 0 to 1, how nearly as well this is somebody else from there on.
+    """
     known = np.isfinite(tracks.score)
     count = known.sum(-1)
     with np.errstate(invalid="ignore"):
         pose = np.where(known, tracks.score, 0.0).sum(-1) / count
-    estimated = (tracks.origin == Origin.PROPAGATED).any(-1)
-    worth = np.where((count > 0) & estimated, _worth(tracks), -np.inf)
+    estimated = np.isin(tracks.origin, (Origin.PROPAGATED, Origin.DETECTED)).any(-1)
+    stake = _stake(tracks, doubts or {})
+    worth = np.where((count > 0) & estimated, _worth(tracks) + stake, -np.inf)
     found: list[Suggestion] = []
     free = np.ones(worth.shape, bool)
     for flat in np.argsort(-worth, axis=None, kind="stable"):
@@ -61,9 +73,30 @@ def suggestions(tracks: PoseTracks, *, limit: int) -> list[Suggestion]:
                 keypoint=tracks.skeleton.keypoints[least],
                 expected_oks=float(pose[frame, n]),
                 deviation=float(tracks.deviation[frame, n, least]),
+                reason="identity" if stake[frame, n] > 0 else "pose",
             )
         )
     return found
+
+
+def _stake(tracks: PoseTracks, doubts: Mapping[tuple[int, int], float]) -> Floats:
+    """[T, N]: joints that would be somebody else's, expected, if identities were mixed up here.
+
+    All of the person's joints from here to the next frame a human touched, times half the doubt
+    (at most, either is as likely). A human who touched the person here or just after has looked.
+    """
+    stake = np.zeros(tracks.score.shape[:2])
+    touched = (tracks.origin == Origin.HUMAN).any(-1)
+    known = np.isfinite(tracks.score).sum(-1)
+    columns = {track: n for n, track in enumerate(tracks.track_id.tolist())}
+    for (track, frame), doubt in doubts.items():
+        n = columns.get(track)
+        if n is None or frame >= len(tracks) or touched[frame : frame + APART, n].any():
+            continue
+        later = np.flatnonzero(touched[frame:, n])
+        stop = frame + int(later[0]) if len(later) else len(tracks)
+        stake[frame, n] = doubt / 2 * known[frame:stop, n].sum()
+    return stake
 
 
 def _worth(tracks: PoseTracks) -> Floats:

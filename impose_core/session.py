@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 
 from impose_core import online
 from impose_core.anchors import AnchorGrid
+from impose_core.click_seeds import seeds_of_clicks
 from impose_core.config import Config
-from impose_core.corrections import Correction, VideoShape, marks_from_tracks, patch_of
+from impose_core.corrections import (
+    Correction,
+    MoveKeypoints,
+    VideoShape,
+    marks_from_tracks,
+    patch_of,
+)
+from impose_core.corrections.changes import patch_from
+from impose_core.detection import Detection, Looked
 from impose_core.engine import Engine
-from impose_core.errors import FrameOutOfRange, StateError
+from impose_core.errors import FrameOutOfRange, StateError, UsageError
 from impose_core.frames import FrameSource
 from impose_core.journal import Journal, patch_from_json, patch_to_json
 from impose_core.ledger import columns_of, with_persons, write_frames
@@ -24,8 +33,12 @@ from impose_core.marks import Cell, Mark, Marks, Patch
 from impose_core.poses import PoseTracks, Visibility
 from impose_core.propagation import Propagation
 from impose_core.review import Suggestion, suggestions
+from impose_core.seeds import removed_words, seeded, words_of
 from impose_core.skeleton import Skeleton
 from impose_core.stopwatch import Stopwatch
+
+DETECT_EVERY = 3
+"""Frames from one look of the detector to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +94,8 @@ class Session:
             config=self._config,
             watch=self._watch,
         )
+        self._detection: Detection | None = None
+        self._doubts: list[tuple[Patch, dict[Cell, float]]] = []  # of each act of detect
         self._journal: Journal | None = None
         if journal is not None:
             self._journal = Journal(journal, skeleton=skeleton, video=self._video, name=frames.name)
@@ -146,7 +161,66 @@ class Session:
             trial.apply(step)
             for cell, (before, after) in step.items():
                 patch[cell] = (patch[cell][0] if cell in patch else before, after)
+        for cell, (_, after) in self._repairs(corrections, trial).items():
+            patch[cell] = (patch[cell][0] if cell in patch else self._marks.get(*cell), after)
         self._do(corrections, {c: (b, a) for c, (b, a) in patch.items() if b != a})
+
+    def _repairs(self, corrections: Sequence[Correction], marks: Marks) -> Patch:
+        """What else the clicks of ``corrections`` say about the bodies they touched."""
+        clicked = {(c.track, c.frame): c for c in corrections if isinstance(c, MoveKeypoints)}
+        if self._engine.reader is None or not clicked:
+            return {}
+        with self._watch.stage("read"):
+            return seeds_of_clicks(
+                clicked,
+                marks,
+                before=self._marks,
+                shown=self._ledger,
+                frames=self._frames,
+                reader=self._engine.reader,
+            )
+
+    def detect(self, *, every: int = DETECT_EVERY) -> Generator[Looked, None, None]:
+        """Find everybody, without a click; yields as each frame is done.
+
+        At the end persons enter as one act that :meth:`undo` takes back: seeds of the detector
+        on the frames where it is surest, which :meth:`propagate` goes on from. Human marks
+        stay as they are. Seeds of an earlier run are replaced; who is who stays as it is marked,
+        and nobody comes back whom a human removed. Closing the generator before its end leaves
+        everything as it was.
+
+        Args:
+            every: frames from one look to the next; joints are followed between.
+
+        Raises:
+            UsageError: if the engine has no reader, or ``every`` is below 1.
+            SkeletonMismatch: if the reader knows too few of this skeleton's joints.
+            MediaError: if a frame cannot be read; then nothing has changed.
+        """
+        if every < 1:
+            raise UsageError(f"Expected 'every' to be 1 or more, got {every}.")
+        if self._detection is None:
+            self._detection = Detection(
+                self._frames, skeleton=self._skeleton, engine=self._engine, watch=self._watch
+            )
+        return self._detect(self._detection, every)
+
+    def _detect(self, detection: Detection, every: int) -> Generator[Looked, None, None]:
+        words = words_of(self._marks) + removed_words(self._acts, self._marks)
+        last = self._video.frames - 1
+        looks = sorted({*range(0, last + 1, every), last, *(w.frame for w in words)})
+        yield from detection.run(looks, words)
+        persons = detection.persons
+        changes, ids = seeded(persons, self._marks, frames=looks)
+        patch = patch_from(changes, self._marks)
+        self._do((), patch)
+        doubts = {
+            (track, frame): doubt
+            for track, person in zip(ids, persons, strict=True)
+            for frame, doubt in person.doubts.items()
+        }
+        if self._acts:
+            self._doubts.append((self._acts[-1], doubts))
 
     def undo(self) -> bool:
         """Take back the last act; False if there is none left.
@@ -224,8 +298,13 @@ class Session:
         return online.step(image, list(states), engine=self._engine, config=self._config)
 
     def review(self, limit: int = 10) -> list[Suggestion]:
-        """The frames that most need a look, worst first: where the estimate is least sure."""
-        return suggestions(self._ledger, limit=limit)
+        """The frames that most need a look, worst first.
+
+        Where the estimate is least sure, and where the detector took one person for another
+        nearly as well (since the last :meth:`detect` of this session).
+        """
+        standing = [d for act, d in self._doubts if any(act is a for a in self._acts)]
+        return suggestions(self._ledger, limit=limit, doubts=standing[-1] if standing else {})
 
     def snapshot(self) -> dict[str, Any]:
         """All marks as JSON, positions exact; :meth:`restore` puts them back."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from impose_core.cli import doctor_report
+from impose_core.cli.detect import Found, detect_people
 from impose_core.cli.doctor import print_doctor
 from impose_core.cli.evaluate import AUTO, Request, evaluate_files
 from impose_core.cli.outcome import reported
@@ -19,6 +20,7 @@ from impose_core.cli.simulate import Work, simulate_video
 from impose_core.evaluation.annotation_tools import ENGINES
 from impose_core.evaluation.annotator import STRATEGIES
 from impose_core.io.coco.conventions import AREA_OF_BOX
+from impose_core.session import DETECT_EVERY
 
 app = typer.Typer(
     help="Correct a skeleton once, the clip follows.",
@@ -81,6 +83,26 @@ def propagate(
     outputs = Outputs(out=out, overlay=overlay, sheet=sheet, plot=plot, journal=journal)
     with reported(as_json=as_json):
         propagate_video(video, anchors, outputs, start=start, last=last, as_json=as_json)
+
+
+@app.command()
+def detect(
+    video: Video,
+    out: Annotated[Path, typer.Option(help="Write the annotations of every frame here.")],
+    every: Annotated[
+        int, typer.Option(min=1, help="Frames from one look for people to the next.")
+    ] = DETECT_EVERY,
+    overlay: Overlay = None,
+    sheet: Sheet = None,
+    as_json: Json = False,
+) -> None:
+    """Find every person on every frame, without a click, each with one identity throughout.
+
+    Correct what is wrong, in any tool that edits the annotations.
+    """
+    with reported(as_json=as_json):
+        found = Found(out=out, overlay=overlay, sheet=sheet)
+        detect_people(video, found, every=every, as_json=as_json)
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from impose_core.corrections.changes import Changes
@@ -9,8 +11,11 @@ from impose_core.corrections.scene import Scene
 from impose_core.corrections.values import as_flag, as_mapping
 from impose_core.corrections.verbs import MoveKeypoints, SetBox, SetVisibility
 from impose_core.errors import BadCorrection
-from impose_core.marks import Mark
+from impose_core.marks import UNMARKED, Mark
 from impose_core.poses import Origin, Visibility
+
+SEEDS_YIELD = 60
+"""Frames to either side of a human point within which detector seeds of its joint leave."""
 
 
 def move_keypoints(said: MoveKeypoints, scene: Scene) -> Changes:
@@ -38,7 +43,8 @@ def move_keypoints(said: MoveKeypoints, scene: Scene) -> Changes:
         elif not mark.human[k] or mark.absent[k]:
             mark.visibility[k] = Visibility.VISIBLE
         mark.origin[k] = Origin.HUMAN
-    return {(track, frame): mark}
+    joints = [scene.joint(name, "xy") for name in points]
+    return _without_seeds(track, frame, joints, scene) | {(track, frame): mark}
 
 
 def set_visibility(said: SetVisibility, scene: Scene) -> Changes:
@@ -54,7 +60,10 @@ def set_visibility(said: SetVisibility, scene: Scene) -> Changes:
         mark.origin[k] = Origin.HUMAN
         if mark.absent[k]:
             mark.xy[k] = np.nan
-    return {(track, frame): mark}
+    gone = np.flatnonzero(mark.absent & mark.human).tolist()
+    named = {scene.joint(name, "visibility") for name in flags}
+    after = _without_seeds(track, frame, named.intersection(gone), scene, before=0)
+    return after | {(track, frame): mark}
 
 
 def set_box(said: SetBox, scene: Scene) -> Changes:
@@ -66,6 +75,27 @@ def set_box(said: SetBox, scene: Scene) -> Changes:
     mark = _copy(scene.mark(track, frame))
     mark.box[:] = box
     return {(track, frame): mark}
+
+
+def _without_seeds(
+    track: int, frame: int, joints: Iterable[int], scene: Scene, *, before: int = SEEDS_YIELD
+) -> Changes:
+    """The marks near ``frame`` without the detector's seeds of ``joints``.
+
+    A human point of the joint ends the stretch; so does ``SEEDS_YIELD`` (to the left ``before``).
+    """
+    changes: Changes = {}
+    marks = scene.marks.of(track)
+    for k in joints:
+        human = [t for t, mark in marks.items() if mark.human[k] and t != frame]
+        start = max([frame - before, *(t + 1 for t in human if t < frame)])
+        stop = min([frame + SEEDS_YIELD + 1, *(t for t in human if t > frame)])
+        for t, mark in marks.items():
+            if start <= t < stop and t != frame and mark.origin[k] == Origin.DETECTED:
+                left = changes.get((track, t)) or _copy(mark)
+                left.xy[k], left.visibility[k], left.origin[k] = np.nan, UNMARKED, Origin.NONE
+                changes[track, t] = left
+    return changes
 
 
 def _copy(mark: Mark) -> Mark:
