@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := demo_output
 
-.PHONY: setup demo check test benchmark clean
+.PHONY: setup demo check test benchmark ablation clean
 
 setup: .venv/ready
 
@@ -37,6 +37,9 @@ test: setup
 
 benchmark: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.run
+
+ablation: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.ablation
 
 clean:
 	rm -rf .venv $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -27,6 +27,10 @@ TUNED_ON = ("human_dance17", "p2s_multi_cam01", "flies24_pair")
 """Clips on which thresholds and the calibration were chosen; the others only report."""
 
 
+DIFFICULTY_SEED = 1
+"""Of the rendered scenes that :func:`clip_named` knows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
     """Frames with reference poses; ``area`` float64 [T, N] px squared, for OKS."""
@@ -67,3 +71,11 @@ def rendered_clip(kind: str, seed: int) -> Clip:
         area=0.53 * extent,
         digest=hashlib.sha256(scene.frames.tobytes()).hexdigest()[:12],
     )
+
+
+def clip_named(name: str) -> Clip:
+    """A real clip by its name, or a rendered one by "kind (seed n)"."""
+    if name in REAL:
+        return real_clip(name)
+    kind, seed = name.removesuffix(")").split(" (seed ")
+    return rendered_clip(kind, int(seed))
