@@ -46,8 +46,10 @@ def main() -> None:
     with ProcessPoolExecutor(PROCESSES, initializer=quietly) as pool:
 
         def each(measure: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
-            found = list(pool.map(measure, items))
-            print(f"{measure.__module__}.{measure.__name__}: {time.perf_counter() - begun:.0f} s")
+            found = []
+            for item, one in zip(items, pool.map(measure, items), strict=True):
+                found.append(one)
+                print(f"{time.perf_counter() - begun:.0f} s: {item}", flush=True)
             return found
 
         results["real"] = [row for rows in each(real, list(REAL)) for row in rows]

@@ -12,8 +12,10 @@ import pytest
 pytest.importorskip("pycocotools")
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks are no part of the package
 
+pytest.importorskip("benchmarks")
+
 from benchmarks import ablation_engines as engines
-from benchmarks import ablation_page  # needs the path above
+from benchmarks import ablation_page, simulated_page
 from benchmarks.ablation import Question, measure, points_of_every, started
 from benchmarks.clips import Clip, rendered_clip
 from benchmarks.simulated import Job, jobs, tracklets
@@ -124,3 +126,34 @@ def test_jobs_of_chance_are_run_once_a_seed():
     assert [one.seed for one in of_clip if one.strategy == "random"] == [1, 2, 3]
     assert Job(clip="easy (seed 1)", engine="impose", strategy="worst") in of_clip
     assert all(len(one.on) == 60 for one in tracklets(rendered_clip("easy", 1)))
+
+
+def simulated_row(engine, strategy, clicks, *, seed=0, never=0):
+    counts = dict(zip(("0.75", "0.85", "0.95"), clicks, strict=True))
+    row = {"clip": "easy (seed 1)", "engine": engine, "strategy": strategy, "seed": seed}
+    row |= {"persons": 3, "joints_per_person": 1020.0, "clicks": counts}
+    return {**row, "never": {**dict.fromkeys(counts, 0), "0.95": never}}
+
+
+def test_the_clicks_of_an_annotator_are_held_against_the_goals():
+    rows = [
+        simulated_row("linear", "worst", (30, 60, 90), never=1),
+        simulated_row("impose", "worst", (10, 30, 45)),
+        simulated_row("impose", "review", (12, 45, 45)),
+        simulated_row("impose", "random", (20, 40, 80), seed=1),
+        simulated_row("impose", "random", (28, 50, 100), seed=2),
+    ]
+    text = simulated_page.section(rows)
+    clicks, goals = (line for line in text if line.startswith("| easy"))
+    cells = [cell.strip() for cell in clicks.split("|")[4:-1]]
+    assert cells[0] == "30 / 60 / 90\\*"  # somebody never reached the last target
+    assert cells[1] == "–"  # nobody ran 'hold'
+    assert cells[6] == "24 / 45 / 90"  # the mean of two seeds
+    assert goals.split(" | ")[1:] == [
+        "0.33 / 0.50 / 0.50",
+        "1.20 / 1.50 / 1.00",
+        "0.50 / 1.00 / 0.50 |",
+    ]
+    reached = next(line for line in text if line.startswith("| *clips"))
+    assert "| 1 of 1 / 0 of 1 / 0 of 1 | 1 of 1 / 0 of 1 / 1 of 1 | 1 of 1 / 0 of 1" in reached
+    assert simulated_page.section([]) == []
