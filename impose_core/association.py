@@ -44,8 +44,15 @@ JOIN_UNSEEN: Final = 0.03
 """... and how much that grows with every frame between them."""
 LEAST_JOIN: Final = 0.15
 """Similarity below which two tracklets are two persons."""
+SAME: Final = 0.15
+"""Body sizes: a joint so near to the same joint of another body, or its mirror image, is it."""
+ECHO: Final = 0.4
+"""Share of such joints from which a body nobody waits for is no newborn (measured on
+human_dance17)."""
 FEWEST: Final = 3
 """Sightings (of those the video allows) below which a track is spurious."""
+SELDOM: Final = 0.2
+"""Share of the looks between a track's ends below which it is spurious too."""
 LOST_ERROR: Final = 0.06
 """Body sizes: a round trip that misses its start by more has lost the joint."""
 SCALE_PER_STEP: Final = (0.7, 1.4)
@@ -102,9 +109,14 @@ class Tracklet:
 
 
 class Association:
-    """Assigns the bodies of one frame after another. Holds no images."""
+    """Assigns the bodies of one frame after another. Holds no images.
 
-    def __init__(self) -> None:
+    Args:
+        mirrored: int64 [K], for each joint the one on the other side.
+    """
+
+    def __init__(self, mirrored: NDArray[np.intp]) -> None:
+        self._mirrored = mirrored
         self._open: list[Tracklet] = []
         self._closed: list[Tracklet] = []
         self._frame = -1
@@ -139,13 +151,28 @@ class Association:
         for (t, b), doubt in zip(pairs, doubts, strict=True):
             self._take(self._open[waiting[t]], bodies[free[b]], doubt)
         taken = {free[b] for _, b in pairs} | set(forced.values())
-        for b, body in enumerate(bodies):
-            if b not in taken:
+        for b in sorted(set(range(len(bodies))) - taken, key=lambda b: -bodies[b].score.mean()):
+            body, there = bodies[b], [bodies[o] for o in sorted(taken)]
+            if body.person is not None or not self._is_echo(body, there):
+                taken.add(b)
                 known = Identity.of([body], body.person)
                 self._open.append(Tracklet(known=known, at=_pose(body), last_seen=frame))
         self._closed += [t for t in self._open if frame - t.last_seen >= LOST]
         self._open = [t for t in self._open if frame - t.last_seen < LOST]
         self._frame = frame
+
+    def _is_echo(self, body: Sighting, others: Sequence[Sighting]) -> bool:
+        """Whether ``body`` shares so much with one of ``others`` that it is no newborn."""
+        speaks = body.speaks
+        for other in others:
+            reach = SAME * min(body.size, other.size)
+            shared = np.zeros(len(speaks), bool)
+            for order in (np.arange(len(speaks)), self._mirrored):
+                off = np.linalg.norm(body.xy[order] - other.xy, axis=-1)
+                shared |= speaks[order] & other.speaks & (off < reach)
+            if shared.sum() >= ECHO * max(min(speaks.sum(), other.speaks.sum()), 1):
+                return True
+        return False
 
     def tracklets(self) -> list[Tracklet]:
         """All of them, by first frame."""
@@ -218,12 +245,12 @@ def doubts_of(similar: Floats, pairs: Sequence[tuple[int, int]]) -> list[float]:
     return doubts
 
 
-def joined(tracklets: Sequence[Tracklet], *, samples: int) -> list[Tracklet]:
+def joined(tracklets: Sequence[Tracklet], *, looks: Sequence[int]) -> list[Tracklet]:
     """The persons of a video: tracklets put end to end, without the spurious ones.
 
     Args:
         tracklets: of :meth:`Association.tracklets`.
-        samples: frames that were looked at.
+        looks: frames that were looked at, ascending.
     """
     chains: list[list[int]] = [[i] for i in range(len(tracklets))]
     whose = list(range(len(tracklets)))
@@ -249,9 +276,14 @@ def joined(tracklets: Sequence[Tracklet], *, samples: int) -> list[Tracklet]:
             whose[x] = a
         chains[b] = []
     persons = [_chained([tracklets[x] for x in chain]) for chain in chains if chain]
-    fewest = min(FEWEST, samples)
-    kept = [p for p in persons if p.person is not None or len(p.sightings) >= fewest]
+    kept = [p for p in persons if p.person is not None or not _is_spurious(p, looks)]
     return sorted(kept, key=lambda t: (t.first, _place(t.sightings[0])))
+
+
+def _is_spurious(person: Tracklet, looks: Sequence[int]) -> bool:
+    """Whether somebody was seen too seldom to be there."""
+    chances = sum(person.first <= t <= person.sightings[-1].frame for t in looks)
+    return len(person.sightings) < max(min(FEWEST, len(looks)), SELDOM * chances)
 
 
 def _may_join(tracklets: Sequence[Tracklet], a: list[int], b: list[int]) -> bool:

@@ -63,7 +63,7 @@ class Detection:
 
     def run(self, looks: Sequence[int], words: Sequence[Word]) -> Iterator[Looked]:
         """Look at the frames ``looks`` (ascending) and tell who is who; then see ``persons``."""
-        association = Association()
+        association = Association(self._skeleton.flip_index())
         wanted, before = set(looks), None
         for frame in range(looks[0], looks[-1] + 1):
             with self._watch.stage("decode"):
@@ -82,7 +82,7 @@ class Detection:
                 bodies = len(seen)
             yield Looked(frame=frame, bodies=bodies)
         with self._watch.stage("follow"):
-            self.persons = joined(association.tracklets(), samples=len(looks))
+            self.persons = joined(association.tracklets(), looks=looks)
 
     def _look(self, frame: int, image: NDArray[np.uint8]) -> tuple[Sighting, ...]:
         if frame not in self._seen:

@@ -120,7 +120,7 @@ def _joints_near(
     seen = _score(
         heatmap[k, np.clip(y, 0, height - 1)[..., :, None], np.clip(x, 0, width - 1)[..., None, :]]
     )
-    flat = np.where(inside, weight * seen, -1.0).reshape(*guess.shape[:2], -1)
+    flat = np.where(inside, weight * seen, -1.0).reshape(*guess.shape[:2], len(step) ** 2)
     row, column = np.divmod(flat.argmax(-1), len(step))
     x = np.take_along_axis(x, column[..., None], -1)[..., 0]
     y = np.take_along_axis(y, row[..., None], -1)[..., 0]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from impose_core.readers.multipose import Bodies
 from impose_core.readers.protocol import Candidates
+from impose_core.skeleton import COCO17
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +29,7 @@ UNREAD: Final = 0.05
 """... with this score at most."""
 LEAST_SIZE: Final = 4.0
 """Pixels."""
+_MIRRORED: Final = COCO17.flip_index()
 
 
 def sizes(xy: Floats) -> Floats:
@@ -87,10 +89,12 @@ def _once(xy: Floats, score: Floats) -> NDArray[np.int64]:
             continue
         others = np.array(kept)
         scale = np.minimum(size[others], size[n])
-        same = np.linalg.norm(xy[others] - xy[n], axis=-1) < SAME * scale[:, None]
-        both = speaks[others] & speaks[n]
+        shared = np.zeros(xy[others].shape[:2], bool)
+        for order in (slice(None), _MIRRORED):  # a body seen from behind may be taken for its front
+            off = np.linalg.norm(xy[others] - xy[n, order], axis=-1)
+            shared |= (off < SAME * scale[:, None]) & speaks[others] & speaks[n, order]
         fewer = np.maximum(np.minimum(speaks[others].sum(-1), speaks[n].sum()), 1)
-        if ((same & both).sum(-1) / fewer < SHARED).all():
+        if (shared.sum(-1) / fewer < SHARED).all():
             kept.append(n)
     return np.array(kept, np.int64)
 
