@@ -56,12 +56,14 @@ class RepairConfig:
     """For taking a joint from another reading than the rest of the body."""
     turned: float = 2.0
     """For a reading turned against the trunk as it was (half of it for a quarter turn)."""
-    mirrored: float = 1.0
+    mirrored: float = 3.0
     """For a joint that is where its other side was."""
     guessed: float = 2.0
     """For the middle of a limb one end of which was clicked."""
     as_far: float = 1.0
     """Annotators click what is worst: one sigma of the others' errors over the clicked one's."""
+    trusted: float = 4.0
+    """At most so many of a joint's own deviations, where it has one."""
     at_least: float = 0.05
     """And this much besides."""
     unclicked: float = 0.5
@@ -363,7 +365,8 @@ class _Choices:
         # a joint that was surer than the clicked one is not wrong to the same degree
         share = np.minimum(deviation / np.maximum(deviation[worst], 1e-6), 1.0)
         share = np.where(np.isnan(share), 1.0, share)
-        return np.asarray(np.hypot(least, config.as_far * moved[worst] * share))
+        doubt = np.fmin(config.as_far * moved[worst] * share, config.trusted * deviation)
+        return np.asarray(np.hypot(least, doubt))
 
     def _away(self, k: int, xy: Floats) -> Floats:
         if not np.isfinite(self._xy[k]).all():
