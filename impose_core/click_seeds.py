@@ -24,7 +24,11 @@ TELLING: Final = 0.1
 CLEAR: Final = 0.1
 """... and a joint whose best place is nearer to where it was stays there ..."""
 SURE: Final = 2.0
-"""... or within so many of its deviations."""
+"""... or within so many of its deviations ..."""
+CONFIDENT: Final = 0.05
+"""... and if its deviation is below so many body sizes, ..."""
+FAR: Final = 0.2
+"""... nearer than this: readers have their own idea of hips and shoulders (measured)."""
 SEEN: Final = 0.1
 """Score of the reader below which a place is a guess: no seed."""
 PLAIN: Final = 0.3
@@ -97,7 +101,8 @@ def _seeded(
     except SkeletonMismatch:  # a body the reader does not know
         return mark
     away = np.linalg.norm(best - xy, axis=-1)
-    clear = (away > CLEAR * size) & ~(away <= SURE * deviation)
+    least = np.where(deviation < CONFIDENT * size, FAR, CLEAR) * size
+    clear = (away > least) & ~(away <= SURE * deviation)
     seed = clear & (score >= SEEN) & ~mark.human & (flags != Visibility.ABSENT)
     flag = np.where(score >= PLAIN, Visibility.VISIBLE, Visibility.OCCLUDED)
     silent = seed & ((mark.visibility == UNMARKED) | (mark.origin == Origin.DETECTED))
