@@ -10,7 +10,6 @@ agree. What a human said about who is who on a frame holds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -32,7 +31,7 @@ REACH_UNSEEN: Final = 0.02
 """... and how much that grows with every frame on which nobody was seen there."""
 LEAST: Final = 0.1
 """Similarity below which a body is somebody else's."""
-DOUBT: Final = 0.3
+DOUBT: Final = 0.7
 """Logarithm: two ways to assign that differ by less are doubtful."""
 LOST: Final = 15
 """Frames without a body after which a tracklet ends."""
@@ -193,7 +192,7 @@ class Association:
         near = pose_similarity(tracklet.at, body, tracklet.sightings[-1].size, reach)
         known = tracklet.known
         alike = likeness((known.limbs, body.limbs), (known.colour, body.colour))
-        return near * math.sqrt(alike)
+        return near * alike
 
     def _take(self, tracklet: Tracklet, body: Sighting, doubt: float) -> None:
         if body.person is not None:

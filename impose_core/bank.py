@@ -24,7 +24,7 @@ MOTION: Final = 5
 _TORSO: Final = ("left_shoulder", "right_shoulder", "right_hip", "left_hip")
 _SAMPLES: Final = 8
 """Along each side of the torso."""
-_COLOUR_SPREAD: Final = 18.0
+_COLOUR_SPREAD: Final = 12.0
 """Lab units: how far the clothes of one person are apart from sighting to sighting."""
 _LIMB_SPREAD: Final = 0.35
 """Likewise of limb lengths, as logarithms; most of it is foreshortening."""

@@ -94,7 +94,7 @@ def seeded(
         others = [p for p in persons if p is not person]
         for frame, seed in _seeds_of(person, others, frames, marks.keypoints):
             base = bare.get(track, frame) or Mark.blank(marks.keypoints)
-            changes[track, frame] = _laid(seed, base, _free(bare, track, frame))
+            changes[track, frame] = _laid(seed, base, _free(marks, track, frame))
     return changes, ids
 
 
@@ -175,16 +175,15 @@ def _gone(keypoints: int) -> Mark:
 
 def _free(marks: Marks, track: int, frame: int) -> NDArray[np.bool_]:
     """[K]: joints of which no human word holds on ``frame`` or is near."""
-    free = np.ones(marks.keypoints, bool)
+    near, gone = np.zeros((2, marks.keypoints), bool)
     for t, mark in marks.of(track).items():
-        spoken = mark.placed | mark.absent
         if abs(t - frame) <= SEEDS_YIELD:
-            free &= ~(mark.human & mark.placed)
-        if t <= frame:  # gone until the joint's next mark
-            free = np.where(spoken, ~mark.absent & free, free)
+            near |= mark.human & mark.placed
         if t == frame:
-            free &= mark.visibility == UNMARKED
-    return free
+            near |= (mark.visibility != UNMARKED) & ~_seeds(mark)
+        if t <= frame:  # gone until the joint's next mark
+            gone = (gone | (mark.absent & ~_seeds(mark))) & ~mark.placed
+    return np.asarray(~near & ~gone)
 
 
 def _laid(seed: Mark, base: Mark, free: NDArray[np.bool_]) -> Mark:
