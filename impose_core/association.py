@@ -33,6 +33,8 @@ LEAST: Final = 0.1
 """Similarity below which a body is somebody else's."""
 DOUBT: Final = 0.7
 """Logarithm: two ways to assign that differ by less are doubtful."""
+LOOKS_COUNT: Final = 0.7
+"""Share of a similarity that limbs and clothes can take away: light changes, people turn."""
 LOST: Final = 15
 """Frames without a body after which a tracklet ends."""
 JOIN: Final = 90
@@ -192,7 +194,7 @@ class Association:
         near = pose_similarity(tracklet.at, body, tracklet.sightings[-1].size, reach)
         known = tracklet.known
         alike = likeness((known.limbs, body.limbs), (known.colour, body.colour))
-        return near * alike
+        return near * (LOOKS_COUNT * alike + 1 - LOOKS_COUNT)
 
     def _take(self, tracklet: Tracklet, body: Sighting, doubt: float) -> None:
         if body.person is not None:
