@@ -15,6 +15,7 @@ from impose_core.engine import Engine
 from impose_core.marks import UNMARKED, Mark, Marks
 from impose_core.poses import Origin
 from impose_core.propagation import Propagation
+from impose_core.readings import Readings
 from impose_core.smoothing import Chains, smooth
 from impose_core.stopwatch import Stopwatch
 
@@ -61,12 +62,14 @@ def marks_of_every(clip: Clip, gap: int) -> Marks:
     return marks
 
 
-def propagated(clip: Clip, marks: Marks, config: Config | None = None) -> Propagation:
-    """The whole clip estimated from ``marks``."""
+def propagated(
+    clip: Clip, marks: Marks, config: Config | None = None, engine: Engine | None = None
+) -> Propagation:
+    """The whole clip estimated from ``marks``; without an engine, from tracks alone."""
     propagation = Propagation(
         clip.frames,
         skeleton=clip.truth.skeleton,
-        engine=Engine(),
+        engine=engine or Engine(),
         config=config or Config(),
         watch=Stopwatch(),
     )
@@ -83,10 +86,10 @@ def propagated(clip: Clip, marks: Marks, config: Config | None = None) -> Propag
     return propagation
 
 
-def run(clip: Clip, gap: int, config: Config | None = None) -> Run:
+def run(clip: Clip, gap: int, config: Config | None = None, engine: Engine | None = None) -> Run:
     """Score every method on ``clip`` with anchors every ``gap`` frames."""
     config = config or Config()
-    propagation = propagated(clip, marks_of_every(clip, gap), config)
+    propagation = propagated(clip, marks_of_every(clip, gap), config, engine)
     grid, estimates = propagation.grid, propagation.estimates
     between = (
         (grid.kind == Anchor.NONE)
@@ -100,7 +103,10 @@ def run(clip: Clip, gap: int, config: Config | None = None) -> Run:
     # the methods beside the estimate are tracks alone, without the guard against captures
     nobody = np.zeros(len(nodes.frame), bool)
     taken = Taken(forward=nobody, backward=nobody)
-    chains = chains_of(spans, nodes, propagation.evidence, estimates, taken, config.tracking)
+    unread = Readings.none(len(nodes.frame))
+    chains = chains_of(
+        spans, nodes, propagation.evidence, estimates, taken, unread, config.tracking
+    )
     tracks = {
         "linear": _linear(chains, nodes.span),
         "forward": chains.forward,

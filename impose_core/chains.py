@@ -12,6 +12,7 @@ from impose_core.config import TrackingConfig, VisibilityConfig
 from impose_core.estimates import Estimates
 from impose_core.evidence import Evidence
 from impose_core.rivals import Beaten
+from impose_core.readings import Readings
 from impose_core.smoothing import Chains
 
 Ints = NDArray[np.int64]
@@ -56,6 +57,10 @@ class Spans:
     def bridged(self) -> NDArray[np.bool_]:
         """[C]: anchored on both sides."""
         return self.forward & self.backward
+
+    def only(self, chosen: NDArray[np.bool_]) -> Spans:
+        """Those ``chosen`` [C]."""
+        return Spans(**{name: getattr(self, name)[chosen] for name in self.__slots__})
 
     def __add__(self, other: Spans) -> Spans:
         """These spans, then the other ones."""
@@ -167,9 +172,10 @@ def chains_of(
     evidence: Evidence,
     estimates: Estimates,
     taken: Taken,
+    readings: Readings,
     config: TrackingConfig,
 ) -> Chains:
-    """The evidence about ``spans``, as the smoother wants it."""
+    """The evidence about ``spans``, as the smoother wants it; ``readings`` of the M nodes."""
     grid, at = evidence.grid, (nodes.frame, nodes.person, nodes.joint)
     size = _sizes(spans, grid)
     # a track that was taken over passes its checks, but on somebody else's joint
@@ -197,8 +203,7 @@ def chains_of(
         start_hidden=grid.hidden[at][nodes.first],
         end_hidden=grid.hidden[at][nodes.last],
         size=size,
-        reading=_unbiased_readings(spans, nodes, grid, estimates),
-        reading_deviation=estimates.reading_deviation[at],
+        readings=readings,
     )
 
 
@@ -232,36 +237,6 @@ def _sizes(spans: Spans, grid: AnchorGrid) -> Floats:
     ):
         sizes[row, speaks] = grid.size[frame[speaks], n[speaks]]
     return np.asarray(sizes.max(axis=0))
-
-
-def _unbiased_readings(
-    spans: Spans, nodes: Nodes, grid: AnchorGrid, estimates: Estimates
-) -> Floats:
-    """Readings [M, 2] without what the reader adds to this annotator's points.
-
-    At the anchors the truth is known: reading minus human point is the reader's bias there;
-    between two anchors it is interpolated (DESIGN section 3, "Readings").
-    """
-    reading = np.asarray(estimates.reading[nodes.frame, nodes.person, nodes.joint])
-    if not np.isfinite(reading).any():
-        return reading
-    bias = np.full((2, len(spans), 2), np.nan)
-    anchors = (
-        grid.previous[spans.first, spans.person, spans.joint],
-        grid.following[spans.last, spans.person, spans.joint],
-    )
-    for row, frame in enumerate(anchors):
-        there = np.flatnonzero(frame != NO_FRAME)
-        at = (frame[there], spans.person[there], spans.joint[there])
-        bias[row, there] = estimates.reading[at] - grid.xy[at]
-    one_sided = np.where(np.isfinite(bias[::-1]), bias[::-1], 0.0)
-    unread = ~np.isfinite(bias)
-    bias[unread] = one_sided[unread]
-    share = (nodes.frame - spans.first[nodes.span]) / np.maximum(spans.last - spans.first, 1)[
-        nodes.span
-    ]
-    share = share[:, None]
-    return np.asarray(reading - (1 - share) * bias[0][nodes.span] - share * bias[1][nodes.span])
 
 
 def visible_nodes(

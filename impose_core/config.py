@@ -51,6 +51,47 @@ class SlipConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingConfig:
+    """What a pose reader's readings are worth (all measured)."""
+
+    deviation: float = 0.03
+    """Body sizes, one sigma, of a reading with score 1; it grows with one over the root of the
+    score."""
+    least_score: float = 0.2
+    """Places with a lower score are no readings."""
+    near: float = 0.15
+    """Body sizes, besides the estimate's own deviation: how a place's score fades away from the
+    estimate."""
+    bias_limit: float = 0.15
+    """Body sizes: a reading further from a human point is not biased, it is of something else."""
+    mistrust: float = 400.0
+    """By how much a reading's variance grows where the reader was wrong at the anchor; the
+    growth fades towards the other anchor with the fourth power of the way."""
+    nu: float = 10.0
+    """Degrees of freedom of the readings' Student-t."""
+    rounds: int = 5
+    """Rounds of reweighting."""
+    alike: float = 12.0
+    """Calibration: readings that are as sure as one, since they err alike on neighbouring
+    frames."""
+    drift: float = 4.0
+    """Beyond the outermost anchor the variance of steps is so many times what their checks
+    say."""
+    closing: float = 20.0
+    """Degrees of freedom of the belief that tracks deviate by what their checks say; where they
+    miss the far anchor by more, their variance grows (only beside readings, which can tell)."""
+    witness: float = 0.5
+    """Share of its log-likelihood that a reading counts for, when tracks are judged by it:
+    readings of neighbouring frames are alike."""
+    witness_deviation: float = 0.06
+    """Body sizes, one sigma: how near to a reading a right track passes."""
+    witness_floor: float = 0.05
+    """Likelihood of a reading under a track it is far from."""
+    witness_free: float = 0.3
+    """Likelihood of a reading where neither track sees the joint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateConfig:
     """From evidence to one trajectory per joint (DESIGN section 3)."""
 
@@ -62,15 +103,12 @@ class EstimateConfig:
     straight_variance: float = 4.0
     """The weak term towards straight motion has this multiple of the mean squared deviation
     from it of the joint's own measured steps as its variance (measured)."""
-    reading_nu: float = 3.0
-    """Degrees of freedom of the Student-t of a reader's readings."""
-    reading_rounds: int = 5
-    """Rounds of reweighting when there are readings."""
     bridged_scale: float = 1.1
     """Calibration: reported deviation over the posterior's, between two anchors."""
     open_scale: float = 1.0
     """Calibration: the same beyond the outermost anchor."""
     slips: SlipConfig = field(default_factory=SlipConfig)
+    readings: ReadingConfig = field(default_factory=ReadingConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +141,8 @@ class Config:
     """Frames estimated and yielded at a time (paper V-C)."""
     encoded_frames: int = 64
     """Frames kept ready for the point tracker; bounds memory."""
+    kept_readings: int = 400_000
+    """Views whose readings are kept; bounds the disk they are spilled to (about 1 KB each)."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     estimate: EstimateConfig = field(default_factory=EstimateConfig)
     rivals: RivalConfig = field(default_factory=RivalConfig)

@@ -20,8 +20,6 @@ class Estimates:
         visible: bool [T, N, K]: some track still looks at the joint.
         bridged: bool [T, N, K]: there is an anchor on both sides.
         known: bool [T, N, K]: the four above are valid.
-        reading: float64 [T, N, K, 2] pixels, NaN for none; reading_deviation [T, N, K].
-        read: bool [T, N]: the reader was asked about this person on this frame.
     """
 
     xy: NDArray[np.float64]
@@ -29,9 +27,6 @@ class Estimates:
     visible: NDArray[np.bool_]
     bridged: NDArray[np.bool_]
     known: NDArray[np.bool_]
-    reading: NDArray[np.float64]
-    reading_deviation: NDArray[np.float64]
-    read: NDArray[np.bool_]
 
     @classmethod
     def unknown(cls, shape: tuple[int, int, int]) -> Estimates:
@@ -42,9 +37,6 @@ class Estimates:
             visible=np.zeros(shape, bool),
             bridged=np.zeros(shape, bool),
             known=np.zeros(shape, bool),
-            reading=np.full((*shape, 2), np.nan),
-            reading_deviation=np.full(shape, np.nan),
-            read=np.zeros(shape[:2], bool),
         )
 
     def rows(self, start: int, stop: int, columns: NDArray[np.int64]) -> Estimates:
@@ -54,7 +46,7 @@ class Estimates:
 
     def persons(self, columns: NDArray[np.int64]) -> Estimates:
         """The same with the N axis rearranged (-1: a person nothing is known of)."""
-        nothing = {"visible": False, "bridged": False, "known": False, "read": False}
+        nothing = {"visible": False, "bridged": False, "known": False}
         return Estimates(
             **{
                 name: rearranged(getattr(self, name), columns, nothing.get(name, np.nan))

@@ -4,7 +4,8 @@ Evidence first: every joint is followed from its anchors, forward from the left 
 backward from the right one. Then the estimate: one trajectory per joint out of all evidence,
 anchors untouched. A pose reader, where the engine has one, reads each frame around that
 first estimate, and the estimate is made again with its readings: a tracked point is a prior,
-not an answer.
+not an answer. What is read hangs on the tracks alone, never on earlier readings, so that the
+answer is a function of pixels and marks.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ from impose_core.anchors import NO_FRAME, Anchor, AnchorGrid
 from impose_core.chains import Spans, Taken, chains_of, nodes_of, unsolved, visible_nodes
 from impose_core.config import Config
 from impose_core.engine import Engine
+from impose_core.errors import SkeletonMismatch
 from impose_core.estimates import Estimates
 from impose_core.evidence import EncodedFrames, Evidence
 from impose_core.frames import FrameSource
-from impose_core.rivals import Beaten, beaten_tracks
+from impose_core.readers.naming import columns
+from impose_core.reading import SpanReader
+from impose_core.readings import Readings
+from impose_core.rivals import beaten_tracks
 from impose_core.skeleton import Skeleton
 from impose_core.smoothing import smooth
 from impose_core.stopwatch import Stopwatch
+from impose_core.tails import TailFilter
 
 
 class Propagation:
@@ -40,10 +46,17 @@ class Propagation:
         self._frames, self._skeleton = frames, skeleton
         self._engine, self._config, self._watch = engine, config, watch
         shape = (len(frames), 0, len(skeleton))
-        self.estimates = Estimates.unknown(shape)
+        self._tracked = Estimates.unknown(shape)
+        """From tracks alone."""
+        self._reader = self._reader_of(engine)
+        self.estimates = self._tracked if self._reader is None else Estimates.unknown(shape)
         nobody = AnchorGrid.nobody(len(frames), len(skeleton))
         encoded = EncodedFrames(frames, engine.points, capacity=config.encoded_frames, watch=watch)
         self.evidence = Evidence(nobody, engine.points, encoded, config.tracking)
+        if self._reader is not None:
+            self._tails = TailFilter(
+                engine.points, encoded, self._reader, config=config, watch=watch
+            )
 
     @property
     def grid(self) -> AnchorGrid:
@@ -67,7 +80,8 @@ class Propagation:
         leaving = np.setdiff1d(np.arange(self.grid.kind.shape[1]), columns)
         gone = np.asarray(self.evidence.is_known()[:, leaving].any(1, keepdims=True))
         self.evidence.persons(columns)
-        self.estimates = self.estimates.persons(columns)
+        self._tracked = self._tracked.persons(columns)
+        self.estimates = self._tracked if self._reader is None else self.estimates.persons(columns)
         old = self.grid
         previous_changed, following_changed = grid.changed_since(old)
         forgotten = self.evidence.rebase(grid)
@@ -76,7 +90,10 @@ class Propagation:
         # tracks also arrive on the far anchor itself
         stale[1:] |= previous_changed[:-1]
         stale[:-1] |= following_changed[1:]
-        self.estimates.known &= ~(stale | _shaken(stale, gone, grid))
+        stale |= _shaken(stale, gone, grid)
+        self._tracked.known &= ~stale
+        if self._reader is not None:
+            self.estimates.known &= ~_seen_otherwise(stale | (grid.kind != old.kind), grid)
 
     def estimate(self, start: int, stop: int) -> None:
         """Make the estimates of frames ``start`` to ``stop`` (exclusive) known."""
@@ -84,65 +101,96 @@ class Propagation:
             spans = unsolved(self.grid, self.estimates.known, start, stop)
         if not len(spans):
             return
-        first, last = min(start, int(spans.first.min())), max(stop, int(spans.last.max()) + 1)
-        # whole spans, for everybody: whoever is near may be a rival
-        self.evidence.cover(first, last, self._watch)
+        if self._reader is None:
+            self._solve(spans, self._tracked, *_range(spans, start, stop))
+            return
+        start, stop = _range(spans, *self._with_anchors(spans, start, stop))
+        tracked = unsolved(self.grid, self._tracked.known, start, stop)
+        if len(tracked):
+            self._solve(tracked, self._tracked, *_range(tracked, start, stop))
+        between = spans.only(spans.bridged)
+        if len(between):
+            self._solve(between, self.estimates, start, stop, reader=self._reader)
+        self._tails.run(spans.only(~spans.bridged), self.grid, self.estimates, self._tracked)
+
+    def _reader_of(self, engine: Engine) -> SpanReader | None:
+        """The engine's reader, if it knows bodies of this skeleton."""
+        if engine.reader is None:
+            return None
+        try:
+            known = columns(self._skeleton, engine.reader.skeleton)
+        except SkeletonMismatch:  # of other bodies than the reader knows: tracks alone
+            return None
+        return SpanReader(
+            engine.reader,
+            known,
+            image=self._image,
+            capacity=self._config.kept_readings,
+            config=self._config.estimate.readings,
+        )
+
+    def _with_anchors(self, spans: Spans, start: int, stop: int) -> tuple[int, int]:
+        """The frames ``start`` to ``stop`` (exclusive), and the anchors of ``spans``: there the
+        reader's bias is measured."""
+        begun = self.grid.previous[spans.first, spans.person, spans.joint]
+        ended = self.grid.following[spans.last, spans.person, spans.joint]
+        begun = np.where(begun != NO_FRAME, begun, start)
+        return min(start, int(begun.min())), max(stop, int(ended.max()) + 1)
+
+    def _solve(
+        self,
+        spans: Spans,
+        estimates: Estimates,
+        start: int,
+        stop: int,
+        *,
+        reader: SpanReader | None = None,
+    ) -> None:
+        """Write the trajectories of ``spans`` into ``estimates``.
+
+        Frames ``start`` to ``stop`` (exclusive) are tracked for everybody: whoever is near may
+        be a rival.
+        """
+        self.evidence.cover(start, stop, self._watch)
         with self._watch.stage("rivals"):
-            beaten = beaten_tracks(self.evidence, first, last, self._image, self._config.rivals)
-        with self._watch.stage("estimate"):
-            self._solve(spans, beaten)
-        if self._engine.reader is not None:
-            self._read(spans)
-            with self._watch.stage("estimate"):
-                self._solve(spans, beaten)
-
-    def _solve(self, spans: Spans, beaten: Beaten) -> None:
+            beaten = beaten_tracks(self.evidence, start, stop, self._image, self._config.rivals)
         nodes = nodes_of(spans, self.grid)
-        taken = Taken.of(nodes, spans, beaten)
-        chains = chains_of(
-            spans, nodes, self.evidence, self.estimates, taken, self._config.tracking
-        )
-        result = smooth(chains, self._config.estimate)
-        visible = visible_nodes(
-            spans,
-            nodes,
-            chains,
-            self.evidence,
-            taken,
-            self.estimates,
-            result.xy,
-            self._config.visibility,
-        )
-        write = nodes.inner
-        at = (nodes.frame[write], nodes.person[write], nodes.joint[write])
-        self.estimates.xy[at] = result.xy[write]
-        self.estimates.variance[at] = result.variance[write]
-        self.estimates.visible[at] = visible[write]
-        self.estimates.bridged[at] = spans.bridged[nodes.span[write]]
-        self.estimates.known[at] = True
-
-    def _read(self, spans: Spans) -> None:
-        """Ask the reader about every frame of ``spans``, anchors included, once."""
-        reader = self._engine.reader
-        assert reader is not None
-        e, grid = self.estimates, self.grid
-        for t in range(int(spans.first.min()), int(spans.last.max()) + 1):
-            touched = spans.person[(spans.first <= t) & (t <= spans.last)]
-            ask = np.unique(touched[~e.read[t, touched]])
-            if not len(ask):
-                continue
-            placed = grid.kind[t, ask] == Anchor.PLACED
-            prior = np.where(placed[..., None], grid.xy[t, ask], e.xy[t, ask])
-            image = self._image(t)
+        readings = Readings.none(len(nodes.frame))
+        if reader is not None:
             with self._watch.stage("read"):
-                readings = reader.read(image, self._skeleton, prior, placed)
-            e.reading[t, ask] = readings.xy
-            e.reading_deviation[t, ask] = readings.deviation
-            e.read[t, ask] = True
+                readings = reader.read(spans, nodes, self.grid, self._tracked)
+        with self._watch.stage("estimate"):
+            taken = Taken.of(nodes, spans, beaten)
+            chains = chains_of(
+                spans, nodes, self.evidence, estimates, taken, readings, self._config.tracking
+            )
+            result = smooth(chains, self._config.estimate)
+            visible = visible_nodes(
+                spans,
+                nodes,
+                chains,
+                self.evidence,
+                taken,
+                estimates,
+                result.xy,
+                self._config.visibility,
+            )
+            write = nodes.inner
+            at = (nodes.frame[write], nodes.person[write], nodes.joint[write])
+            estimates.xy[at] = result.xy[write]
+            estimates.variance[at] = result.variance[write]
+            estimates.visible[at] = visible[write]
+            estimates.bridged[at] = spans.bridged[nodes.span[write]]
+            estimates.known[at] = True
 
     def _image(self, t: int) -> NDArray[np.uint8]:
         with self._watch.stage("decode"):
             return self._frames.read(t)
+
+
+def _range(spans: Spans, start: int, stop: int) -> tuple[int, int]:
+    """The frames ``start`` to ``stop`` (exclusive), and all of ``spans``."""
+    return min(start, int(spans.first.min())), max(stop, int(spans.last.max()) + 1)
 
 
 def _shaken(
@@ -159,3 +207,24 @@ def _shaken(
     begun, ended = np.where(bounded, grid.previous, 0), np.where(bounded, grid.following, 0)
     within = np.take_along_axis(until, ended + 1, 0) - np.take_along_axis(until, begun, 0)
     return np.asarray(bounded & (within > 0))
+
+
+def _seen_otherwise(stale: NDArray[np.bool_], grid: AnchorGrid) -> NDArray[np.bool_]:
+    """[T, N, K]: joints whose readings may differ, since their person is tracked otherwise.
+
+    A body is read where all its joints are; and readings of a whole span hang on the bias at its
+    anchors. ``stale`` [T, N, K]: where tracks or anchors are not what they were.
+    """
+    changed = stale.any(-1, keepdims=True)
+    until = np.concatenate([np.zeros((1, *changed.shape[1:]), int), np.cumsum(changed, axis=0)])
+    until = np.broadcast_to(until, (len(until), *grid.kind.shape[1:]))
+    begun = np.where(grid.previous != NO_FRAME, grid.previous, 0)
+    ended = np.where(grid.following != NO_FRAME, grid.following, len(grid.kind) - 1)
+    within = np.take_along_axis(until, ended + 1, 0) - np.take_along_axis(until, begun, 0)
+    seen_otherwise = np.asarray(within > 0)
+    # beyond their outermost anchors the joints of a person go together or not at all
+    bridged = (grid.kind_at(grid.previous) == Anchor.PLACED) & (
+        grid.kind_at(grid.following) == Anchor.PLACED
+    )
+    together = (seen_otherwise & ~bridged).any(-1, keepdims=True)
+    return np.asarray(seen_otherwise | (together & ~bridged))

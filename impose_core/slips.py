@@ -33,6 +33,9 @@ class Tracks:
         start_hidden, end_hidden: bool [C]: the anchor was said to be occluded, so the track
             may have started on what lies over the joint.
         size: float64 [C] pixels, body size.
+        forward_surprise, backward_surprise, free_surprise: float64 [C, L] nats: what other
+            witnesses hold against each track at a node, and against the joint being seen by
+            neither.
     """
 
     forward: Floats
@@ -42,6 +45,9 @@ class Tracks:
     start_hidden: NDArray[np.bool_]
     end_hidden: NDArray[np.bool_]
     size: Floats
+    forward_surprise: Floats
+    backward_surprise: Floats
+    free_surprise: Floats
 
     def rows(self, chosen: slice) -> Tracks:
         """Some of the C joints."""
@@ -121,6 +127,7 @@ def _posterior(
     )
     surprise += config.hidden_cost * (tracks.start_hidden[:, None, None] & (s > 0))
     surprise += config.hidden_cost * (tracks.end_hidden[:, None, None] & (r < length - 1))
+    surprise += _witnessed(tracks, r)
     surprise = np.where(s + gap < length, surprise, np.inf).reshape(count, -1)
     weight = np.exp(surprise.min(1, keepdims=True) - surprise)
     weight = (weight / weight.sum(1, keepdims=True)).reshape(count, length, width)
@@ -128,3 +135,14 @@ def _posterior(
     for g in range(width):
         back_at[:, g:] += weight[:, : length - g, g]
     return weight.sum(2), back_at
+
+
+def _witnessed(tracks: Tracks, r: NDArray[np.int64]) -> Floats:
+    """[C, L, G]: against the forward track up to s, the backward one from ``r`` [L, G] on, and
+    neither between."""
+    forward = np.cumsum(tracks.forward_surprise, axis=1)
+    free = np.cumsum(tracks.free_surprise, axis=1)
+    backward = np.cumsum(tracks.backward_surprise[:, ::-1], axis=1)[:, ::-1]
+    between = np.where(r > np.arange(r.shape[0])[:, None], free[:, np.maximum(r - 1, 0)], 0.0)
+    between -= np.where(r > np.arange(r.shape[0])[:, None], free[:, :, None], 0.0)
+    return np.asarray(forward[:, :, None] + backward[:, r] + between)

@@ -7,7 +7,9 @@ the posterior of where it slipped (:mod:`impose_core.slips`). With these varianc
 trajectory is the exact Gaussian smoother: one tridiagonal system for all chains of all joints
 and persons at once, whose inverse's diagonal is the variance of each joint.
 
-Readings of a pose reader enter as absolute robust terms beside the steps.
+Readings of a pose reader enter as absolute robust terms beside the steps, each with its own
+variance: where tracks and readings disagree the more probable one wins. They are also
+witnesses in the question of where a track slipped.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpttrf, dpttrs
 
-from impose_core.config import EstimateConfig, SlipConfig
+from impose_core.config import EstimateConfig, ReadingConfig
 from impose_core.errors import UsageError
+from impose_core.readings import Readings
 from impose_core.slips import Tracks, Trust, trust
 
 Floats = NDArray[np.float64]
@@ -39,8 +42,7 @@ class Chains:
             track, inf leaves it free.
         start_hidden, end_hidden: bool [C]: the end is an anchor said to be occluded.
         size: float64 [C] pixels: body size.
-        reading: float64 [M, 2] pixels, NaN for none.
-        reading_deviation: float64 [M] pixels, one sigma.
+        readings: of the M nodes.
     """
 
     first: NDArray[np.int64]
@@ -53,17 +55,14 @@ class Chains:
     start_hidden: NDArray[np.bool_]
     end_hidden: NDArray[np.bool_]
     size: Floats
-    reading: Floats
-    reading_deviation: Floats
+    readings: Readings
 
     def __post_init__(self) -> None:
         nodes, chains = len(self.forward), len(self.first)
         expected = {
             "backward": (nodes, 2),
-            "reading": (nodes, 2),
             "forward_deviation": (nodes,),
             "backward_deviation": (nodes,),
-            "reading_deviation": (nodes,),
             "start_variance": (chains,),
             "end_variance": (chains,),
             "start_hidden": (chains,),
@@ -75,6 +74,11 @@ class Chains:
                 raise UsageError(
                     f"Expected '{name}' to have shape {shape}, got {getattr(self, name).shape}."
                 )
+
+        if len(self.readings.score) != nodes:
+            raise UsageError(
+                f"Expected 'readings' to be of {nodes} nodes, got {len(self.readings.score)}."
+            )
 
     @property
     def bridged(self) -> NDArray[np.bool_]:
@@ -99,33 +103,72 @@ def smooth(chains: Chains, config: EstimateConfig) -> Trajectories:
     """The most probable trajectory of every chain, with its posterior variance."""
     if len(chains.first) == 0:
         return Trajectories(xy=np.empty((0, 2)), variance=np.empty(0))
-    increment, precision, doubt = _steps(chains, config)
-    anchor, anchor_precision = _ends(chains)
-    reading = np.nan_to_num(chains.reading)
-    has_reading = np.asarray(np.isfinite(chains.reading).all(-1))
-    reading_precision = np.where(has_reading, 1 / chains.reading_deviation**2, 0.0)
-    result = _solve(increment, precision, anchor, anchor_precision, reading, reading_precision)
-    if has_reading.any():
-        # a reading that disagrees with its trajectory is outvoted, not averaged
-        nu = config.reading_nu
-        for _ in range(config.reading_rounds):
-            squared = ((result.xy - reading) ** 2).sum(-1) * reading_precision
-            weight = (nu + 2) / (nu + squared)
-            result = _solve(
-                increment, precision, anchor, anchor_precision, reading, reading_precision * weight
-            )
-    held = np.isinf(anchor_precision)
-    result = Trajectories(xy=result.xy, variance=result.variance + np.where(held, 0.0, doubt))
-    return _with_open_ends(chains, precision, has_reading, result)
+    chain = np.repeat(np.arange(len(chains.first)), chains.length)
+    read = np.logical_or.reduceat(chains.readings.present, chains.first)
+    increment, precision, doubt = _steps(chains, chain, read, config)
+    system = _System(increment, precision, *_ends(chains))
+    result = system.solved()
+    doubt = np.where(np.isinf(system.held), 0.0, doubt)
+    tracked = result.variance + doubt
+    if read.any():
+        result = _with_readings(chains, chain, system, tracked, config.readings)
+    else:
+        result = Trajectories(xy=result.xy, variance=tracked)
+    return _with_open_ends(chains, precision, read, result)
 
 
-def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats, Floats]:
+def _with_readings(
+    chains: Chains,
+    chain: NDArray[np.int64],
+    system: _System,
+    tracked: Floats,
+    config: ReadingConfig,
+) -> Trajectories:
+    """The trajectories with the places of a reader, one per node: the best near the estimate.
+
+    A reading that disagrees with its trajectory is outvoted, not averaged: its score fades with
+    the distance, and its weight is that of a Student-t.
+
+    Args:
+        chains: with readings in some.
+        chain: [M], which chain each node is of.
+        system: steps and ends.
+        tracked: [M] variance without readings.
+        config: what readings are worth.
+    """
+    readings, size = chains.readings, chains.size[chain]
+    alone = system.solved()
+    result, unsure = alone, tracked
+    for _ in range(config.rounds + 1):
+        near = readings.near(result.xy, unsure, size, config)
+        # the first look is from the tracks, which may be far off
+        first = unsure if result is alone else np.zeros_like(unsure)
+        weight = near.weight(result.xy, first, config)
+        result = system.solved(near.xy, weight / near.variance)
+        unsure = result.variance
+    # what the readings know comes on top of what the tracks know, their doubts included
+    read = np.logical_or.reduceat(readings.present, chains.first)[chain] & (tracked > 0)
+    before, after, total = (
+        np.where(read, v, 1.0) for v in (alone.variance, result.variance, tracked)
+    )
+    said = np.maximum(1 / after - 1 / before, 0.0)
+    return Trajectories(
+        xy=result.xy, variance=np.where(read, 1 / (1 / total + said / config.alike), tracked)
+    )
+
+
+def _steps(
+    chains: Chains,
+    chain: NDArray[np.int64],
+    read: NDArray[np.bool_],
+    config: EstimateConfig,
+) -> tuple[Floats, Floats, Floats]:
     """Mean [M, 2] and precision [M] of each step to the next node, and doubt [M].
 
     Precision is 0 at chain ends. Doubt is the variance of not knowing which track is right.
+    ``chain`` [M] is the chain of each node, ``read`` [C] which chains have readings.
     """
     length = chains.length
-    chain = np.repeat(np.arange(len(length)), length)
     last = np.append(chains.first[1:], len(chain)) - 1
     is_step = np.ones(len(chain), bool)
     is_step[last] = False
@@ -140,7 +183,7 @@ def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats, Floa
     )
     forward_variance = np.where(has_forward, chains.forward_deviation**2 + floor[chain], 0.0)
     backward_variance = np.where(has_backward, chains.backward_deviation**2 + floor[chain], 0.0)
-    trusted = _trust(chains, forward_variance, backward_variance, config.slips)
+    trusted = _trust(chains, chain, forward_variance, backward_variance, config)
     forward_precision = _over(trusted.forward, forward_variance, has_forward)
     backward_precision = _over(trusted.backward, backward_variance, has_backward)
     straight_step, straight_precision = _straight(
@@ -152,13 +195,39 @@ def _steps(chains: Chains, config: EstimateConfig) -> tuple[Floats, Floats, Floa
         + backward_precision[:, None] * np.nan_to_num(backward_step)
         + straight_precision[:, None] * straight_step
     )
-    return total / np.where(precision > 0, precision, 1.0)[:, None], precision, trusted.doubt
+    step = total / np.where(precision > 0, precision, 1.0)[:, None]
+    excess = _excess(chains, forward_variance, backward_variance, config.readings.closing)
+    precision = precision / np.where(read, excess, 1.0)[chain]
+    return step, precision, trusted.doubt
+
+
+def _excess(
+    chains: Chains, forward_variance: Floats, backward_variance: Floats, belief: float
+) -> Floats:
+    """[C], at least 1: by how much tracks deviate more than their checks say.
+
+    Judged by how far the better one of both misses the far anchor: the mean of an inverse gamma
+    with ``belief`` degrees of freedom around 1.
+    """
+    first = chains.first
+    last = first + chains.length - 1
+    apart = ((chains.forward - chains.backward) ** 2).sum(-1)
+    expected = np.add.reduceat(forward_variance, first), np.add.reduceat(backward_variance, first)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        missed = np.minimum(apart[last] / expected[0], apart[first] / expected[1])
+    missed = np.where(chains.bridged & np.isfinite(missed), missed, 0.0)
+    return np.maximum((belief + missed) / (belief + 2), 1.0)
 
 
 def _trust(
-    chains: Chains, forward_variance: Floats, backward_variance: Floats, config: SlipConfig
+    chains: Chains,
+    chain: NDArray[np.int64],
+    forward_variance: Floats,
+    backward_variance: Floats,
+    config: EstimateConfig,
 ) -> Trust:
     """How far each direction is to be trusted, per node [M]."""
+    surprise = _witnesses(chains, chain, config.readings)
     nodes = len(chains.forward)
     # a chain with one track only has nothing to be judged by
     found = Trust(forward=np.ones(nodes), backward=np.ones(nodes), doubt=np.zeros(nodes))
@@ -177,12 +246,32 @@ def _trust(
                 start_hidden=chains.start_hidden[chosen],
                 end_hidden=chains.end_hidden[chosen],
                 size=chains.size[chosen],
+                forward_surprise=surprise[0][at],
+                backward_surprise=surprise[1][at],
+                free_surprise=surprise[2][at],
             ),
-            config,
+            config.slips,
         )
         for name in Trust.__slots__:
             getattr(found, name)[at] = getattr(part, name)
     return found
+
+
+def _witnesses(
+    chains: Chains, chain: NDArray[np.int64], config: ReadingConfig
+) -> tuple[Floats, Floats, Floats]:
+    """What the readings hold, in nats [M], against the forward track, the backward one, both."""
+    readings, size = chains.readings, chains.size[chain, None]
+    share = np.where(readings.present, config.witness / readings.mistrust, 0.0)
+
+    def against(track: Floats) -> Floats:
+        squared = ((readings.xy - track[:, None]) ** 2).sum(-1)
+        near = np.exp(-squared / (2 * (config.witness_deviation * size) ** 2))
+        likelihood = np.where(readings.score > 0, readings.score * near, 0.0).max(-1, initial=0.0)
+        return np.asarray(-share * np.log(config.witness_floor + likelihood))
+
+    free = -share * np.log(config.witness_free)
+    return against(chains.forward), against(chains.backward), free
 
 
 def _straight(
@@ -226,15 +315,14 @@ def _ends(chains: Chains) -> tuple[Floats, Floats]:
 
 
 def _with_open_ends(
-    chains: Chains, precision: Floats, has_reading: NDArray[np.bool_], result: Trajectories
+    chains: Chains, precision: Floats, read: NDArray[np.bool_], result: Trajectories
 ) -> Trajectories:
-    """``result`` with chains held at one end and without readings put down in closed form.
+    """``result`` with chains held at one end and not ``read`` [C] put down in closed form.
 
     Such a chain is its track, and its variance a running sum. Written so, the last bit does
     not hang on where a trajectory was cut into chains.
     """
     length = chains.length
-    read = np.logical_or.reduceat(has_reading, chains.first)
     step = 1 / np.where(precision > 0, precision, np.inf)
     last = chains.first + length - 1
     xy, variance = result.xy, result.variance
@@ -251,41 +339,52 @@ def _with_open_ends(
     return Trajectories(xy=xy, variance=variance)
 
 
-def _solve(
-    increment: Floats,
-    precision: Floats,
-    anchor: Floats,
-    anchor_precision: Floats,
-    reading: Floats,
-    reading_precision: Floats,
-) -> Trajectories:
-    """Minimise the weighted squares of steps, ends and readings over all nodes."""
-    pinned = np.isinf(anchor_precision)
-    before = np.append(0.0, precision[:-1])  # of the step that leads to a node
-    push = precision[:, None] * increment
-    held = np.where(pinned, 0.0, anchor_precision)
-    diagonal = before + precision + held + reading_precision
-    right = held[:, None] * anchor + reading_precision[:, None] * reading - push
-    right[1:] += push[:-1]
+@dataclass(frozen=True, slots=True)
+class _System:
+    """Steps [M, 2] to the next node with their precision [M], and ends: where [M, 2] they are
+    ``held`` [M]; infinite pins, 0 leaves free."""
 
-    # pinned nodes leave the system: their neighbours know where they are
-    coupling = -precision[:-1].copy()
-    to_next, to_previous = pinned[:-1], pinned[1:]
-    right[1:][to_next] -= coupling[to_next, None] * anchor[:-1][to_next]
-    right[:-1][to_previous] -= coupling[to_previous, None] * anchor[1:][to_previous]
-    coupling[to_next | to_previous] = 0.0
-    diagonal[pinned], right[pinned] = 1.0, anchor[pinned]
+    increment: Floats
+    precision: Floats
+    anchor: Floats
+    held: Floats
 
-    pivots, factors, failed = dpttrf(diagonal, coupling)
-    if failed:
-        raise UsageError(
-            f"Expected every chain to be held somewhere, got a free one (node {failed - 1})."
-        )
-    xy, _ = dpttrs(pivots, factors, right)
-    from_the_end, _, _ = dpttrf(diagonal[::-1], coupling[::-1])
-    variance = 1 / (pivots + from_the_end[::-1] - diagonal)
-    xy[pinned], variance[pinned] = anchor[pinned], 0.0
-    return Trajectories(xy=xy, variance=np.maximum(variance, 0.0))
+    def solved(self, reading: Floats | None = None, known: Floats | None = None) -> Trajectories:
+        """The least weighted squares of steps, ends and readings over all nodes.
+
+        Args:
+            reading: [M, 2] pixels.
+            known: [M] their precision.
+        """
+        precision, anchor, pinned = self.precision, self.anchor, np.isinf(self.held)
+        before = np.append(0.0, precision[:-1])  # of the step that leads to a node
+        push = precision[:, None] * self.increment
+        held = np.where(pinned, 0.0, self.held)
+        diagonal = before + precision + held
+        right = held[:, None] * anchor - push
+        right[1:] += push[:-1]
+        if reading is not None and known is not None:
+            diagonal += known
+            right += known[:, None] * reading
+
+        # pinned nodes leave the system: their neighbours know where they are
+        coupling = -precision[:-1].copy()
+        to_next, to_previous = pinned[:-1], pinned[1:]
+        right[1:][to_next] -= coupling[to_next, None] * anchor[:-1][to_next]
+        right[:-1][to_previous] -= coupling[to_previous, None] * anchor[1:][to_previous]
+        coupling[to_next | to_previous] = 0.0
+        diagonal[pinned], right[pinned] = 1.0, anchor[pinned]
+
+        pivots, factors, failed = dpttrf(diagonal, coupling)
+        if failed:
+            raise UsageError(
+                f"Expected every chain to be held somewhere, got a free one (node {failed - 1})."
+            )
+        xy, _ = dpttrs(pivots, factors, right)
+        from_the_end, _, _ = dpttrf(diagonal[::-1], coupling[::-1])
+        variance = 1 / (pivots + from_the_end[::-1] - diagonal)
+        xy[pinned], variance[pinned] = anchor[pinned], 0.0
+        return Trajectories(xy=xy, variance=np.maximum(variance, 0.0))
 
 
 def _summed(values: Floats, length: NDArray[np.int64]) -> Floats:

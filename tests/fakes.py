@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impose_core.points import PointSteps
-from impose_core.readers import Readings
+from impose_core.readers import Candidates, Detections
+from impose_core.readers.views import square_views
 from impose_core.skeleton import Skeleton
 
 
@@ -79,22 +81,28 @@ class FieldTracker:
 
 
 class TruthReader:
-    """Reads a known path, shifted by a constant bias; knows nothing of priors."""
+    """Reads a known path [T, K, 2], shifted by a constant bias, wherever it is told to look."""
 
     name = "truth"
 
-    def __init__(self, path: NDArray[np.float64], bias: tuple[float, float], deviation: float):
-        self.path, self.bias, self.deviation = path, np.array(bias), deviation
+    def __init__(
+        self,
+        path: NDArray[np.float64],
+        skeleton: Skeleton,
+        bias: tuple[float, float] = (0.0, 0.0),
+        score: float = 1.0,
+    ):
+        self.path, self.skeleton, self.bias, self.score = path, skeleton, np.array(bias), score
         self.asked: list[int] = []
 
-    def read(
-        self,
-        image: NDArray[np.uint8],
-        skeleton: Skeleton,
-        priors: NDArray[np.float64],
-        pinned: NDArray[np.bool_],
-    ) -> Readings:
-        frame = index_of(image)
-        self.asked.append(frame)
-        xy = np.broadcast_to(self.path[frame] + self.bias, priors.shape).copy()
-        return Readings(xy=xy, deviation=np.full(priors.shape[:2], self.deviation))
+    def views(self, extents: NDArray[np.float64]) -> NDArray[np.int64]:
+        return square_views(extents)
+
+    def read(self, images: Sequence[NDArray[np.uint8]], views: NDArray[np.int64]) -> Candidates:
+        frames = [index_of(image) for image in images]
+        self.asked += frames
+        xy = (self.path[frames] + self.bias)[:, :, None]
+        return Candidates(xy=xy, score=np.full(xy.shape[:3], self.score))
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        raise NotImplementedError

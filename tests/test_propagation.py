@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes import FieldTracker, NumberedFrames, TexturedFrames, TruthReader
+from fakes import FieldTracker, NumberedFrames, TexturedFrames, TruthReader, index_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,11 +12,18 @@ from impose_core.engine import Engine
 from impose_core.marks import UNMARKED, Mark, Marks
 from impose_core.poses import Origin, Visibility
 from impose_core.propagation import Propagation
+from impose_core.readers import Candidates
+from impose_core.readers.views import square_views
 from impose_core.skeleton import Skeleton
 from impose_core.stopwatch import Stopwatch
 
 BODY = np.array([[0, 0], [0, 60], [30, 60], [30, 0.0]])
 SKELETON = Skeleton(name="square", keypoints=("a", "b", "c", "d"))
+PERSON = np.array([[0, 0], [0, 60], [30, 60], [30, 0.0], [15, 30], [40, 80]])
+PEOPLE = Skeleton(
+    name="people",
+    keypoints=("left_shoulder", "left_hip", "right_hip", "right_shoulder", "nose", "tail"),
+)
 
 
 def steady(t, xy):
@@ -48,10 +55,10 @@ def grid_of(marks, tracks, frames):
     return AnchorGrid.of(marks, track_id=tracks, frames=frames, width=640, height=360)
 
 
-def propagation(frames, tracker, reader=None, source=None):
+def propagation(frames, tracker, reader=None, source=None, skeleton=SKELETON):
     return Propagation(
         source or NumberedFrames(frames),
-        skeleton=SKELETON,
+        skeleton=skeleton,
         engine=Engine(points=tracker, reader=reader),
         config=Config(),
         watch=Stopwatch(),
@@ -176,28 +183,90 @@ def test_nothing_outside_the_span_changes():
     assert not same[45, 0, 0].all()
 
 
+def drifting(t, xy):
+    return swinging(t, xy) + 0.75
+
+
+def people_at(path, frames, track=1):
+    marks = Marks(len(PEOPLE))
+    marks.apply({(track, f): (None, mark(PERSON + path[f])) for f in frames})
+    return marks
+
+
+def truth_of(path, bias=(4.0, -3.0)):
+    """A reader of all joints but the tail."""
+    seen = Skeleton(name="seen", keypoints=PEOPLE.keypoints[:5])
+    return TruthReader(path[:, None] + PERSON[:5], seen, bias=bias)
+
+
 def test_readings_come_in_unbiased_and_keep_a_drifting_track():
     path = path_of(swinging, 41)
-
-    def drifting(t, xy):
-        return swinging(t, xy) + 1.5
-
-    reader = TruthReader(
-        np.stack([path + BODY[k] for k in range(4)], axis=1), bias=(7.0, -4.0), deviation=1.0
-    )
-    marks = marks_at(path, [0, 40])
-    want = (BODY + path[:, None])[1:40]
-    alone = run(propagation(41, FieldTracker(drifting)), marks, [1], 41).xy[1:40, 0]
-    read = run(propagation(41, FieldTracker(drifting), reader), marks, [1], 41).xy[1:40, 0]
-    assert np.abs(read - want).max() < 1.5  # reader's sigmas
-    assert np.abs(read - want).max() < np.abs(alone - want).max() / 3
+    reader, marks = truth_of(path), people_at(path, [0, 40])
+    want = (PERSON + path[:, None])[1:40]
+    alone = propagation(41, FieldTracker(drifting), skeleton=PEOPLE)
+    alone = run(alone, marks, [1], 41).xy[1:40, 0]
+    read = propagation(41, FieldTracker(drifting), reader, skeleton=PEOPLE)
+    read = run(read, marks, [1], 41).xy[1:40, 0]
+    missed, kept = np.abs(alone - want), np.abs(read - want)
+    assert kept[:, :5].max() < missed[:, :5].max() / 3
+    np.testing.assert_array_equal(read[:, 5], alone[:, 5])  # the reader knows no tails
     assert sorted(set(reader.asked)) == list(range(41))
     assert len(reader.asked) == 41
 
 
+def test_a_correction_reads_only_what_it_changes():
+    path = path_of(swinging, 121)
+    reader, marks = truth_of(path), people_at(path, range(0, 121, 20))
+    p = propagation(121, FieldTracker(swinging), reader, skeleton=PEOPLE)
+    run(p, marks, [1], 121)
+    reader.asked.clear()
+    moved = PERSON + path[50]
+    moved[1] += 8
+    marks.apply({(1, 50): (None, mark(moved))})
+    run(p, marks, [1], 121, columns=[0])
+    assert set(reader.asked) <= set(range(40, 61))
+
+
+def test_bodies_the_reader_does_not_know_are_estimated_as_without_it():
+    path = path_of(swinging, 41)
+    reader, marks = truth_of(path), marks_at(path, [0, 20])
+    without = run(propagation(41, FieldTracker(drifting)), marks, [1], 41)
+    beside = run(propagation(41, FieldTracker(drifting), reader), marks, [1], 41)
+    assert not reader.asked
+    np.testing.assert_array_equal(beside.xy, without.xy)
+    np.testing.assert_array_equal(beside.variance, without.variance)
+
+
+class ViewReader:
+    """Sees something that hangs on where it looks, to the pixel."""
+
+    name, skeleton = "views", PEOPLE
+
+    def views(self, extents):
+        return square_views(extents)
+
+    def read(self, images, views):
+        frame = np.array([index_of(image) for image in images])
+        seed = views.sum(-1) + 7 * frame
+        k, place = np.arange(len(PEOPLE))[:, None], np.arange(2)
+        noise = np.stack(
+            [np.sin(seed[:, None, None] + k + place), np.cos(seed[:, None, None] * k + place)], -1
+        )
+        middle = views[:, :2] + views[:, 2:] / 2
+        xy = middle[:, None, None] + (PERSON - PERSON.mean(0))[:, None] + 9 * noise
+        return Candidates(xy=xy, score=np.broadcast_to([0.9, 0.4], xy.shape[:3]))
+
+    def detect(self, image):
+        raise NotImplementedError
+
+
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), apart=st.sampled_from([150, 8]))
-def test_what_is_kept_between_corrections_equals_a_fresh_start(seed, apart):
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    apart=st.sampled_from([150, 8]),
+    reader=st.sampled_from([None, ViewReader()]),
+)
+def test_what_is_kept_between_corrections_equals_a_fresh_start(seed, apart, reader):
     """Evidence is only a memory: any sequence of marks gives what the last marks alone give.
 
     ``apart`` = 8 pixels: everybody is everybody's rival.
@@ -215,17 +284,19 @@ def test_what_is_kept_between_corrections_equals_a_fresh_start(seed, apart):
         return run(new(), marks, tracks, frames)
 
     def new():
-        return propagation(frames, FieldTracker(noisy, error), source=TexturedFrames(frames))
+        return propagation(
+            frames, FieldTracker(noisy, error), reader, TexturedFrames(frames), PEOPLE
+        )
 
-    marks, tracks = Marks(4), []
+    marks, tracks = Marks(len(PEOPLE)), []
     kept = new()
     for _ in range(8):
         track, frame = int(rng.integers(1, 4)), int(rng.integers(frames))
         if rng.random() < 0.2:
             patch = {(track, frame): (marks.get(track, frame), None)}
         else:
-            xy = BODY + 60 + rng.uniform(0, apart, 2) + rng.normal(0, 3, (4, 2))
-            xy[rng.random(4) < 0.4] = np.nan
+            xy = PERSON + 60 + rng.uniform(0, apart, 2) + rng.normal(0, 3, PERSON.shape)
+            xy[rng.random(len(xy)) < 0.4] = np.nan
             said = mark(xy)
             if rng.random() < 0.3:
                 silent = ~np.isfinite(xy).all(-1)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from impose_core.config import EstimateConfig
 from impose_core.errors import UsageError
+from impose_core.readings import Readings
 from impose_core.smoothing import Chains, smooth
 
 CONFIG = EstimateConfig()
@@ -24,8 +27,7 @@ def chains(forward, backward, *, forward_deviation=0.3, backward_deviation=0.3, 
         "start_hidden": np.zeros(1, bool),
         "end_hidden": np.zeros(1, bool),
         "size": np.array([100.0]),
-        "reading": np.full((nodes, 2), np.nan),
-        "reading_deviation": np.full(nodes, np.nan),
+        "readings": Readings.none(nodes),
     }
     return Chains(**{**fields, **changes})
 
@@ -95,25 +97,83 @@ def test_a_start_that_is_itself_uncertain_adds_its_variance():
     np.testing.assert_allclose(uncertain.variance, pinned + 9.0, rtol=1e-6)
 
 
+def read(*places, score=1.0, mistrust=1.0):
+    """Readings of one place per node and argument [M, 2]."""
+    xy = np.stack(places, axis=1)
+    scores = np.broadcast_to(score, xy.shape[:2]).copy()
+    scores[np.isnan(xy).any(-1)] = 0
+    return Readings(xy=xy, score=scores, mistrust=np.full(len(xy), mistrust))
+
+
+def lost_on(path, **changes):
+    """A forward track that stays where it began, and no other."""
+    return chains(
+        np.repeat(path[:1], len(path), axis=0),
+        np.full_like(path, np.nan),
+        forward_deviation=8.0,
+        end_variance=np.array([np.inf]),
+        **changes,
+    )
+
+
 def test_readings_pull_a_lost_track_back_and_wild_ones_are_outvoted():
     path = arc()
-    lost = np.repeat(path[:1], len(path), axis=0)
-    nothing = np.full_like(path, np.nan)
-    reading = path.copy()
-    reading[5] += 200  # a neighbour's limb
-    result = smooth(
-        chains(
-            lost,
-            nothing,
-            forward_deviation=8.0,
-            end_variance=np.array([np.inf]),
-            reading=reading,
-            reading_deviation=np.full(len(path), 2.0),
-        ),
-        CONFIG,
-    )
+    wild = path.copy()
+    wild[5] += 200  # a neighbour's limb
+    result = smooth(lost_on(path, readings=read(wild)), CONFIG)
     assert np.abs(result.xy[1:] - path[1:]).max() < 12
-    assert np.abs(lost - path).max() > 100
+    assert np.abs(path - path[0]).max() > 100
+
+
+def test_of_several_places_the_one_on_the_way_is_taken():
+    path = arc()
+    other = path + np.array([0, 90])  # the other arm, as sure as this one
+    drift = np.linspace([0, 0], [30, 30], len(path))
+    tracks = chains(path + drift, path + drift[::-1])
+    alone = np.abs(smooth(tracks, CONFIG).xy - path).max()
+    told = np.abs(smooth(replace(tracks, readings=read(other, path)), CONFIG).xy - path).max()
+    assert told < alone / 2
+
+
+def test_mistrusted_readings_hardly_move_good_tracks():
+    path = arc()
+    away = path + np.array([10, 0])
+    trusted, not_trusted = (
+        np.abs(smooth(chains(path, path, readings=read(away, mistrust=m)), CONFIG).xy - path).max()
+        for m in (1.0, 400.0)
+    )
+    assert not_trusted < trusted / 5
+    assert not_trusted < 0.5
+
+
+def test_readings_tell_when_both_tracks_followed_somebody_else():
+    """They agree with each other on the way; only the readings know better."""
+    path = arc()
+    forward, backward = path.copy(), path.copy()
+    forward[6:] += [0, 40]
+    backward[:15] += [0, 40]
+    alone = smooth(chains(forward, backward), CONFIG)
+    told = smooth(chains(forward, backward, readings=read(path)), CONFIG)
+    assert np.abs(alone.xy - path)[7:14].mean() > 15
+    assert np.abs(told.xy - path)[7:14].mean() < 8
+
+
+def test_readings_make_surer_but_never_less_sure():
+    path = arc()
+    alone = smooth(chains(path, path), CONFIG).variance
+    told = smooth(chains(path, path, readings=read(path)), CONFIG).variance
+    assert (told <= alone + 1e-12).all()
+    assert told[10] < alone[10]
+
+
+def test_without_places_readings_change_nothing():
+    path = arc()
+    nobody = read(np.full_like(path, np.nan))
+    tracks = chains(path, path + np.random.default_rng(0).normal(0, 3, path.shape))
+    unread = smooth(tracks, CONFIG)
+    told = smooth(replace(tracks, readings=nobody), CONFIG)
+    np.testing.assert_array_equal(told.xy, unread.xy)
+    np.testing.assert_array_equal(told.variance, unread.variance)
 
 
 def test_chains_do_not_hear_of_each_other():
@@ -130,8 +190,9 @@ def test_chains_do_not_hear_of_each_other():
         **{
             name: np.concatenate([getattr(s, name) for s in singles])
             for name in Chains.__slots__
-            if name != "first"
+            if name not in ("first", "readings")
         },
+        readings=Readings.none(sum(lengths)),
     )
     together = smooth(joined, CONFIG)
     alone = [smooth(s, CONFIG) for s in singles]
@@ -163,8 +224,8 @@ def test_a_chain_held_nowhere_is_refused():
 
 
 def test_wrong_shapes_are_named():
-    with pytest.raises(UsageError, match=r"'reading' to have shape \(21, 2\), got \(3, 2\)"):
-        chains(arc(), arc(), reading=np.zeros((3, 2)))
+    with pytest.raises(UsageError, match=r"'readings' to be of 21 nodes, got 3"):
+        chains(arc(), arc(), readings=Readings.none(3))
 
 
 @settings(max_examples=60, deadline=None)

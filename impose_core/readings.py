@@ -1,0 +1,100 @@
+"""Where a pose reader sees joints, as evidence beside their tracks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impose_core.config import ReadingConfig
+
+Floats = NDArray[np.float64]
+
+_FADED = 1e-4
+"""A score below this is no reading any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """Where a reader sees M joints: up to P places for each, its bias taken out.
+
+    Attributes:
+        xy: float64 [M, P, 2] pixels, NaN for none.
+        score: float64 [M, P], 0 to 1; 0 for none.
+        mistrust: float64 [M], at least 1: multiplies the variance of the places.
+    """
+
+    xy: Floats
+    score: Floats
+    mistrust: Floats
+
+    @classmethod
+    def none(cls, joints: int) -> Readings:
+        """Nobody reads."""
+        empty = np.zeros((joints, 0))
+        return cls(xy=np.zeros((joints, 0, 2)), score=empty, mistrust=np.ones(joints))
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """[M]: there is a place."""
+        return np.asarray((self.score > 0).any(-1))
+
+    def near(self, xy: Floats, unsure: Floats, size: Floats, config: ReadingConfig) -> OneReading:
+        """For each joint the place that is likeliest, given an estimate of it.
+
+        Args:
+            xy: [M, 2] pixels, the estimate.
+            unsure: [M] pixels squared, its variance per axis.
+            size: [M] pixels, body size.
+            config: how scores fade away from the estimate, and what they are worth.
+        """
+        if not self.score.shape[1]:
+            return OneReading(xy=np.zeros_like(xy), variance=np.full(len(xy), np.inf))
+        squared = ((self.xy - xy[:, None]) ** 2).sum(-1)
+        fade = 1 / (1 + squared / (2 * ((config.near * size) ** 2 + unsure)[:, None]))
+        score = np.where(self.score > 0, self.score * fade, 0.0)
+        joint, best = np.arange(len(xy)), score.argmax(axis=1)
+        score = score[joint, best]
+        seen = score > _FADED
+        variance = (config.deviation * size) ** 2 * self.mistrust / np.where(seen, score, 1.0)
+        return OneReading(
+            xy=np.where(seen[:, None], self.xy[joint, best], 0.0),
+            variance=np.where(seen, variance, np.inf),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneReading:
+    """One place per joint: ``xy`` float64 [M, 2] px, ``variance`` float64 [M] px squared per
+    axis; infinite where nothing was read."""
+
+    xy: Floats
+    variance: Floats
+
+    def weight(self, xy: Floats, unsure: Floats, config: ReadingConfig) -> Floats:
+        """[M]: how far each is to be believed beside an estimate ``xy`` [M, 2] that has the
+        variance ``unsure`` [M]: a reading that disagrees is outvoted, not averaged."""
+        squared = ((self.xy - xy) ** 2).sum(-1)
+        surprise = np.where(np.isfinite(self.variance), squared, 0.0) / (self.variance + unsure)
+        return np.asarray((config.nu + 2) / (config.nu + surprise))
+
+
+def filtered(
+    readings: Readings, xy: Floats, variance: Floats, size: Floats, config: ReadingConfig
+) -> tuple[Floats, Floats]:
+    """One Kalman update of M joints by readings: their places [M, 2] and variances [M].
+
+    Args:
+        readings: of the M joints.
+        xy: [M, 2] pixels, before.
+        variance: [M] pixels squared, before.
+        size: [M] pixels, body size.
+        config: what readings are worth.
+    """
+    near = readings.near(xy, variance, size, config)
+    weight = near.weight(xy, variance, config)
+    # readings of neighbouring frames err alike: as many are only as good as one
+    gain = variance / (variance + near.variance / weight)
+    moved = xy + gain[:, None] * np.where(gain[:, None] > 0, near.xy - xy, 0.0)
+    return moved, variance * (1 - gain)
