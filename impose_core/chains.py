@@ -11,8 +11,8 @@ from impose_core.anchors import NO_FRAME, Anchor, AnchorGrid
 from impose_core.config import TrackingConfig, VisibilityConfig
 from impose_core.estimates import Estimates
 from impose_core.evidence import Evidence
-from impose_core.rivals import Beaten
 from impose_core.readings import Readings
+from impose_core.rivals import Beaten
 from impose_core.smoothing import Chains
 
 Ints = NDArray[np.int64]

@@ -59,6 +59,8 @@ class ReadingConfig:
     score."""
     least_score: float = 0.2
     """Places with a lower score are no readings."""
+    seen_score: float = 0.5
+    """A joint that a filter finds read with this score is visible, whatever its track says."""
     near: float = 0.15
     """Body sizes, besides the estimate's own deviation: how a place's score fades away from the
     estimate."""

@@ -2,15 +2,17 @@
 
 Everything needed to go on is in a small JSON state that the host carries, so any worker can
 continue where another stopped. Besides the poses it holds, per person, a grey picture of the
-person on the last frame: a tracker cannot follow what it has not seen.
+person on the last frame: a tracker cannot follow what it has not seen. Where the engine has a
+reader, each step is corrected by what it reads, and the state carries the reader's bias against
+the annotator, measured on the frame it began with.
 """
 
 from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -19,12 +21,17 @@ from numpy.typing import NDArray
 
 from impose_core.config import Config
 from impose_core.engine import Engine
-from impose_core.errors import StateError, UsageError
+from impose_core.errors import SkeletonMismatch, StateError, UsageError
 from impose_core.evidence import follow
 from impose_core.geometry import body_size, inside_image
 from impose_core.poses import Visibility
+from impose_core.readers import Candidates
+from impose_core.readers.naming import columns, renamed
+from impose_core.reading import Bias, extents_of, missed
+from impose_core.readings import filtered
+from impose_core.skeleton import skeleton_from_names
 
-FORMAT, VERSION = "impose-state", 1
+FORMAT, VERSION = "impose-state", 2
 PICTURE_PIXELS = 320
 """Longest side of the picture a state carries: half resolution tracks as well as full
 (docs/design.md), and a state stays well below 64 KiB per person."""
@@ -44,7 +51,14 @@ class OnlinePoses:
 
 
 def start(
-    image: NDArray[np.uint8], *, track: int, xy: NDArray[np.float64], visible: NDArray[np.bool_]
+    image: NDArray[np.uint8],
+    *,
+    track: int,
+    xy: NDArray[np.float64],
+    visible: NDArray[np.bool_],
+    keypoints: Sequence[str],
+    engine: Engine | None = None,
+    config: Config | None = None,
 ) -> dict[str, Any]:
     """The state of one person whose joints are at ``xy`` [K, 2] px (NaN: unknown).
 
@@ -53,15 +67,30 @@ def start(
         track: the person's id.
         xy: as above.
         visible: [K] whether each joint is seen, not merely inferred.
+        keypoints: K names; by them a reader knows its joints.
+        engine: the parts that look at pixels.
+        config: thresholds.
 
     Raises:
-        UsageError: if no joint is known.
+        UsageError: if no joint is known, or ``keypoints`` are no K unique names.
     """
     if not np.isfinite(xy).all(-1).any():
         raise UsageError(f"Expected 'xy' of track {track} to hold at least one joint, got none.")
+    if len(keypoints) != len(xy):
+        raise UsageError(f"Expected {len(xy)} 'keypoints', got {len(keypoints)}.")
+    engine, config = engine or Engine(), config or Config()
     height, width = image.shape[:2]
-    size = body_size(xy, width=width, height=height)
-    return _state(image, track, xy, np.zeros(len(xy)), visible, size)
+    person = _Person(
+        track=track,
+        keypoints=tuple(keypoints),
+        xy=xy,
+        variance=np.zeros(len(xy)),
+        visible=visible,
+        bias=np.zeros((len(xy), 2)),
+        wrong=np.ones(len(xy)),
+        size=body_size(xy, width=width, height=height),
+    )
+    return _state(image, _with_bias(person, image, engine, config))
 
 
 def step(
@@ -93,7 +122,9 @@ def step(
             "Expected all states to have the same number of joints, got "
             f"{sorted({len(p.xy) for p in persons})}."
         )
-    followed = [_follow(person, image, engine, config) for person in persons]
+    followed = _corrected(
+        [_follow(person, image, engine, config) for person in persons], image, engine, config
+    )
     height, width = image.shape[:2]
     keypoints = len(persons[0].xy) if persons else 0
     shape = (len(followed), keypoints)
@@ -108,21 +139,28 @@ def step(
         visibility=np.where(inside, seen, Visibility.ABSENT).astype(np.uint8),
         deviation=np.where(inside, np.sqrt(variance) * config.estimate.open_scale, np.nan),
     )
-    return poses, [_state(image, p.track, p.xy, p.variance, p.visible, p.size) for p in followed]
+    return poses, [_state(image, person) for person in followed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Person:
-    """A state, validated and decoded. ``corner`` and ``scale`` place the picture."""
+    """A state, validated and decoded; ``corner`` and ``extent`` place its picture.
+
+    ``bias`` [K, 2] px is what the reader adds to the annotator's points, ``wrong`` [K] 1 where
+    it saw something else at the start.
+    """
 
     track: int
+    keypoints: tuple[str, ...]
     xy: NDArray[np.float64]
     variance: NDArray[np.float64]
     visible: NDArray[np.bool_]
+    bias: NDArray[np.float64]
+    wrong: NDArray[np.float64]
     size: float
-    corner: tuple[int, int]
-    extent: tuple[int, int]
-    picture: NDArray[np.uint8]
+    corner: tuple[int, int] = (0, 0)
+    extent: tuple[int, int] = (0, 0)
+    picture: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any], image: NDArray[np.uint8]) -> _Person:
@@ -137,20 +175,32 @@ class _Person:
             [_number(v, f"variance[{k}]", low=0.0) for k, v in enumerate(_list(state, "variance"))]
         )
         visible = np.array([v is True for v in _list(state, "visible")], bool)
-        if not len(xy) == len(variance) == len(visible):
+        # null: the reader was wrong about the joint from the beginning
+        said = _list(state, "bias")
+        bias = np.array([_point(p, f"bias[{k}]") for k, p in enumerate(said)])
+        keypoints = tuple(
+            _name(v, f"keypoints[{k}]") for k, v in enumerate(_list(state, "keypoints"))
+        )
+        lengths = [len(v) for v in (xy, variance, visible, bias, keypoints)]
+        if len(set(lengths)) > 1:
             raise StateError(
-                "Expected state 'xy', 'variance' and 'visible' to be equally long, got "
-                f"{len(xy)}, {len(variance)} and {len(visible)}."
+                "Expected state 'xy', 'variance', 'visible', 'bias' and 'keypoints' to be equally "
+                f"long, got {lengths}."
             )
+        if len(set(keypoints)) < len(keypoints):
+            raise StateError(f"Expected state 'keypoints' to be unique, got {list(keypoints)}.")
         track = state.get("track")
         if not isinstance(track, int) or isinstance(track, bool):
             raise StateError(f"Expected state 'track' to be an integer, got {track!r}.")
         left, top, right, bottom = _crop(state, width, height)
         return cls(
             track=track,
+            keypoints=keypoints,
             xy=xy,
             variance=variance,
             visible=visible,
+            bias=np.nan_to_num(bias),
+            wrong=np.isnan(bias).any(-1).astype(np.float64),
             size=_number(state.get("size"), "size", low=1.0),
             corner=(left, top),
             extent=(right - left, bottom - top),
@@ -175,42 +225,114 @@ def _follow(person: _Person, image: NDArray[np.uint8], engine: Engine, config: C
     xy, variance, visible = person.xy.copy(), person.variance.copy(), person.visible.copy()
     xy[known] = steps.xy / scale + person.corner
     floor = (config.estimate.step_floor * person.size) ** 2
-    variance[known] += (steps.deviation / scale.mean()) ** 2 + floor
+    drift = 1.0 if _columns(person, engine) is None else config.estimate.readings.drift
+    variance[known] += drift * ((steps.deviation / scale.mean()) ** 2 + floor)
     visible[known] &= ~steps.lost
-    gone = ~inside_image(xy, width=image.shape[1], height=image.shape[0])
-    xy[gone] = np.nan
-    return _Person(
-        track=person.track,
-        xy=xy,
-        variance=variance,
-        visible=visible & ~gone,
-        size=person.size,
-        corner=person.corner,
-        extent=person.extent,
-        picture=picture,
-    )
+    return replace(person, xy=xy, variance=variance, visible=visible)
 
 
-def _state(
-    image: NDArray[np.uint8],
-    track: int,
-    xy: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    visible: NDArray[np.bool_],
-    size: float,
-) -> dict[str, Any]:
+def _columns(person: _Person, engine: Engine) -> NDArray[np.int64] | None:
+    """[K]: the joints among those of the engine's reader; None if it does not know such bodies."""
+    if engine.reader is None:
+        return None
+    try:
+        return columns(skeleton_from_names("state", person.keypoints), engine.reader.skeleton)
+    except SkeletonMismatch:
+        return None
+
+
+def _seen(
+    persons: Sequence[_Person], image: NDArray[np.uint8], engine: Engine
+) -> list[Candidates | None]:
+    """What the reader sees of each person, by the person's joints; None where it cannot look."""
+    found: list[Candidates | None] = [None] * len(persons)
+    known = [_columns(person, engine) for person in persons]
+    looked = [
+        n
+        for n, person in enumerate(persons)
+        if known[n] is not None and np.isfinite(person.xy).any()
+    ]
+    if engine.reader is None or not looked:
+        return found
+    extents = extents_of(np.stack([persons[n].xy for n in looked]))
+    seen = engine.reader.read([image] * len(looked), engine.reader.views(extents))
+    for row, n in enumerate(looked):
+        at = known[n]
+        assert at is not None
+        found[n] = Candidates(
+            xy=renamed(seen.xy[row][None], at, np.nan)[0],
+            score=renamed(seen.score[row][None], at, 0.0)[0],
+        )
+    return found
+
+
+def _with_bias(
+    person: _Person, image: NDArray[np.uint8], engine: Engine, config: Config
+) -> _Person:
+    """The person with the reader's bias on its first frame."""
+    (seen,) = _seen([person], image, engine)
+    if seen is None:
+        return person
+    size = np.full(len(person.xy), person.size)
+    known = np.isfinite(person.xy).all(-1)
+    apart, right = missed(seen, np.nan_to_num(person.xy), size, config.estimate.readings)
+    right &= known
+    wrong = np.where(right, 0.0, 1.0)
+    return replace(person, bias=np.where(right[:, None], apart, 0.0), wrong=wrong)
+
+
+def _corrected(
+    persons: Sequence[_Person], image: NDArray[np.uint8], engine: Engine, config: Config
+) -> list[_Person]:
+    """The persons after what the reader sees on ``image``; joints outside of it are gone."""
     height, width = image.shape[:2]
+    after = []
+    for person, seen in zip(persons, _seen(persons, image, engine), strict=True):
+        xy, variance, visible = person.xy, person.variance, person.visible
+        known = np.flatnonzero(np.isfinite(xy).all(-1))
+        if seen is not None and len(known):
+            size = np.full(len(known), person.size)
+            readings = Bias(
+                xy=np.stack([person.bias, person.bias]), wrong=np.stack([person.wrong] * 2)
+            ).taken_from(
+                Candidates(xy=seen.xy[known], score=seen.score[known]),
+                known,
+                np.zeros(len(known)),
+                config.estimate.readings,
+            )
+            found = filtered(readings, xy[known], variance[known], size, config.estimate.readings)
+            xy, variance, visible = xy.copy(), variance.copy(), visible.copy()
+            xy[known], variance[known] = found.xy, found.variance
+            visible[known] |= found.seen
+        gone = ~inside_image(xy, width=width, height=height)
+        after.append(
+            replace(
+                person,
+                xy=np.where(gone[:, None], np.nan, xy),
+                variance=variance,
+                visible=visible & ~gone,
+            )
+        )
+    return after
+
+
+def _state(image: NDArray[np.uint8], person: _Person) -> dict[str, Any]:
+    height, width = image.shape[:2]
+    xy, size = person.xy, person.size
     known = np.asarray(np.isfinite(xy).all(-1))
+    bias = zip(person.bias.tolist(), person.wrong.tolist(), strict=True)
     state: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "width": width,
         "height": height,
-        "track": int(track),
+        "track": int(person.track),
+        "keypoints": list(person.keypoints),
         "size": float(size),
         "xy": [[float(x), float(y)] if k else None for (x, y), k in zip(xy, known, strict=True)],
-        "variance": [float(v) for v in variance],
-        "visible": [bool(v) for v in visible],
+        "variance": [float(v) for v in person.variance],
+        "visible": [bool(v) for v in person.visible],
+        "bias": [None if wrong else point for point, wrong in bias],
     }
     margin = MARGIN * size + 16
     if known.any():
@@ -267,6 +389,12 @@ def _picture(state: Mapping[str, Any], extent: tuple[int, int]) -> NDArray[np.ui
         got = None if decoded is None else decoded.shape
         raise StateError(f"Expected state 'picture' to be {expected} pixels, got {got}.")
     return np.asarray(decoded, np.uint8)
+
+
+def _name(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 200:
+        raise StateError(f"Expected state '{name}' to be a name, got {value!r}.")
+    return value
 
 
 def _list(state: Mapping[str, Any], name: str) -> list[Any]:

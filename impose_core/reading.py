@@ -100,7 +100,7 @@ class SpanReader:
             at = (frame[chosen], spans.person[chosen], spans.joint[chosen])
             frames, persons = _cells(*at[:2])
             seen = self._seen(frames, persons, _places(frames, persons, grid, tracked))
-            apart, right = self._miss(seen.of(*at), grid.xy[at], grid.size[at[:2]])
+            apart, right = missed(seen.of(*at), grid.xy[at], grid.size[at[:2]], self._config)
             xy[side, chosen], wrong[side, chosen] = apart, ~right
             placed[side, chosen] = True
         for side, other in ((0, 1), (1, 0)):
@@ -108,27 +108,9 @@ class SpanReader:
             xy[side, borrowed] = xy[other, borrowed]
         return Bias(xy=xy, wrong=np.where(placed, wrong, wrong[::-1]))
 
-    def _miss(
-        self, found: Candidates, xy: Floats, size: Floats
-    ) -> tuple[Floats, NDArray[np.bool_]]:
-        """How far [A, 2] the best places near the true ``xy`` [A, 2] miss it, 0 if far off.
-
-        Also whether they are near enough [A] to be of the same joint.
-        """
-        if not found.score.shape[-1]:  # nobody was seen
-            return np.zeros_like(xy), np.zeros(len(xy), bool)
-        limit = self._config.bias_limit * size
-        apart = found.xy - xy[:, None]
-        squared = (apart**2).sum(-1)
-        fade = np.exp(-squared / (2 * (_SOUGHT * limit[:, None]) ** 2))
-        score = np.where(found.score > 0, found.score * fade, 0.0)
-        row, best = np.arange(len(xy)), score.argmax(-1)
-        right = (score[row, best] > 0) & (squared[row, best] < limit**2)
-        return np.where(right[:, None], apart[row, best], 0.0), right
-
     def _seen(self, frame: Ints, person: Ints, xy: Floats) -> _Seen:
         """What the reader sees of persons [A] on frames [A], ascending, around ``xy`` [A, K, 2]."""
-        extents = _extents(xy)
+        extents = extents_of(xy)
         shown = np.flatnonzero(np.isfinite(extents).all(-1))
         views = self._reader.views(extents[shown])
         candidates: list[Candidates] = [
@@ -169,6 +151,25 @@ class Bias:
             score=np.where(enough, seen.score, 0.0),
             mistrust=1 + config.mistrust * wrong**4,
         )
+
+
+def missed(
+    found: Candidates, xy: Floats, size: Floats, config: ReadingConfig
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """How far [A, 2] the best places ``found`` near the true ``xy`` [A, 2] miss it, 0 if far off.
+
+    Also whether they are near enough [A], in body sizes ``size`` [A] px, to be of the same joint.
+    """
+    if not found.score.shape[-1]:  # nobody was seen
+        return np.zeros_like(xy), np.zeros(len(xy), bool)
+    limit = config.bias_limit * size
+    apart = found.xy - xy[:, None]
+    squared = (apart**2).sum(-1)
+    fade = np.exp(-squared / (2 * (_SOUGHT * limit[:, None]) ** 2))
+    score = np.where(found.score > 0, found.score * fade, 0.0)
+    row, best = np.arange(len(xy)), score.argmax(-1)
+    right = (score[row, best] > 0) & (squared[row, best] < limit**2)
+    return np.where(right[:, None], apart[row, best], 0.0), right
 
 
 def _cells(frame: Ints, person: Ints) -> tuple[Ints, Ints]:
@@ -223,7 +224,7 @@ def _code(frame: Ints, person: Ints) -> Ints:
     return np.asarray(frame, np.int64) << 32 | np.asarray(person, np.int64)
 
 
-def _extents(xy: Floats) -> Floats:
+def extents_of(xy: Floats) -> Floats:
     """[A, 4] xyxy around the known joints of ``xy`` [A, K, 2]; NaN where none is known."""
     known = np.isfinite(xy).all(-1, keepdims=True)
     low = np.where(known, xy, np.inf).min(1)

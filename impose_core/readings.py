@@ -50,7 +50,8 @@ class Readings:
             config: how scores fade away from the estimate, and what they are worth.
         """
         if not self.score.shape[1]:
-            return OneReading(xy=np.zeros_like(xy), variance=np.full(len(xy), np.inf))
+            nowhere = np.full(len(xy), np.inf)
+            return OneReading(xy=np.zeros_like(xy), variance=nowhere, score=np.zeros(len(xy)))
         squared = ((self.xy - xy[:, None]) ** 2).sum(-1)
         fade = 1 / (1 + squared / (2 * ((config.near * size) ** 2 + unsure)[:, None]))
         score = np.where(self.score > 0, self.score * fade, 0.0)
@@ -61,16 +62,23 @@ class Readings:
         return OneReading(
             xy=np.where(seen[:, None], self.xy[joint, best], 0.0),
             variance=np.where(seen, variance, np.inf),
+            score=score,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneReading:
-    """One place per joint: ``xy`` float64 [M, 2] px, ``variance`` float64 [M] px squared per
-    axis; infinite where nothing was read."""
+    """One place per joint.
+
+    Attributes:
+        xy: float64 [M, 2] pixels.
+        variance: float64 [M] pixels squared per axis; infinite where nothing was read.
+        score: float64 [M], faded with the distance from the estimate.
+    """
 
     xy: Floats
     variance: Floats
+    score: Floats
 
     def weight(self, xy: Floats, unsure: Floats, config: ReadingConfig) -> Floats:
         """[M]: how far each is to be believed beside an estimate ``xy`` [M, 2] that has the
@@ -80,10 +88,20 @@ class OneReading:
         return np.asarray((config.nu + 2) / (config.nu + surprise))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filtered:
+    """M joints after an update: ``xy`` float64 [M, 2] px, ``variance`` float64 [M] px squared,
+    ``seen`` bool [M]: the reader sees the joint where it is."""
+
+    xy: Floats
+    variance: Floats
+    seen: NDArray[np.bool_]
+
+
 def filtered(
     readings: Readings, xy: Floats, variance: Floats, size: Floats, config: ReadingConfig
-) -> tuple[Floats, Floats]:
-    """One Kalman update of M joints by readings: their places [M, 2] and variances [M].
+) -> Filtered:
+    """One robust Kalman update by readings.
 
     Args:
         readings: of the M joints.
@@ -94,7 +112,9 @@ def filtered(
     """
     near = readings.near(xy, variance, size, config)
     weight = near.weight(xy, variance, config)
-    # readings of neighbouring frames err alike: as many are only as good as one
     gain = variance / (variance + near.variance / weight)
-    moved = xy + gain[:, None] * np.where(gain[:, None] > 0, near.xy - xy, 0.0)
-    return moved, variance * (1 - gain)
+    return Filtered(
+        xy=xy + gain[:, None] * np.where(gain[:, None] > 0, near.xy - xy, 0.0),
+        variance=variance * (1 - gain),
+        seen=near.score / np.maximum(readings.mistrust, 1.0) >= config.seen_score,
+    )

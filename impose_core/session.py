@@ -283,7 +283,15 @@ class Session:
         known = np.isfinite(self._ledger.xy[frame]).all(-1)
         visible = self._ledger.visibility[frame] == Visibility.VISIBLE
         return [
-            online.start(image, track=track, xy=self._ledger.xy[frame, n], visible=visible[n])
+            online.start(
+                image,
+                track=track,
+                xy=self._ledger.xy[frame, n],
+                visible=visible[n],
+                keypoints=self._skeleton.keypoints,
+                engine=self._engine,
+                config=self._config,
+            )
             for n, track in enumerate(self._ledger.track_id.tolist())
             if known[n].any()
         ]

@@ -103,9 +103,9 @@ class TailFilter:
             readings = self._look(u, steps, chosen, spans, bias, grid, tracked)
         floor = (self._config.estimate.step_floor * size) ** 2
         variance = variance + self._config.estimate.readings.drift * (steps.deviation**2 + floor)
-        moved, left = filtered(readings, steps.xy, variance, size, self._config.estimate.readings)
-        estimates.xy[u, n, k], estimates.variance[u, n, k] = moved, left
-        estimates.visible[u, n, k] = visible & ~steps.lost
+        after = filtered(readings, steps.xy, variance, size, self._config.estimate.readings)
+        estimates.xy[u, n, k], estimates.variance[u, n, k] = after.xy, after.variance
+        estimates.visible[u, n, k] = (visible & ~steps.lost) | after.seen
         estimates.bridged[u, n, k] = False
         estimates.known[u, n, k] = True
 

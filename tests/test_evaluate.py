@@ -77,7 +77,9 @@ def test_labels_against_themselves_are_perfect(demo):
     for variant in ("HOTA-OKS", "HOTA-box"):
         assert found[variant] == pytest.approx(dict.fromkeys(found[variant], 1.0))
     assert found["drift"]["0.95"]["any_joint"] == {
-        **{"mean": 99, "censored": 1, "n": 3},
+        "mean": 99,
+        "censored": 1,
+        "n": 3,
         "survival": {"frames": [0], "share": [1.0], "at_risk": [3], "longest": 99},
     }
     assert found["occlusion"]["0.95"]["all"]["rate"] == 1
@@ -109,7 +111,9 @@ def test_shifted_labels_score_less_in_every_metric(demo):
     assert 0 < found["HOTA-OKS"]["HOTA"] < 0.95
     assert 0 < found["HOTA-box"]["HOTA"] < 0.95
     assert found["drift"]["0.95"]["any_joint"] == {
-        **{"mean": 0, "censored": 0, "n": 3},
+        "mean": 0,
+        "censored": 0,
+        "n": 3,
         "survival": {"frames": [0], "share": [0.0], "at_risk": [3], "longest": 0},
     }
     assert found["occlusion"]["0.95"]["all"]["rate"] < 1

@@ -12,6 +12,7 @@ from impose_core.readers.multipose import Bodies, bodies, fitted
 from impose_core.readers.naming import columns, renamed
 from impose_core.readers.people import as_seen, chosen, distinct
 from impose_core.readers.protocol import Candidates
+from impose_core.readers.views import cut
 from impose_core.skeleton import COCO17, POSETRACK15, skeleton_from_names
 
 CROP = Path(__file__).parent / "data" / "movenet" / "crop.png"
@@ -260,3 +261,12 @@ def test_another_body_is_refused_with_the_names_the_reader_knows(names):
     with pytest.raises(SkeletonMismatch, match="5 or more") as caught:
         columns(skeleton_from_names("other", names), COCO17)
     assert "left_shoulder" in caught.value.hint
+
+
+def test_a_view_far_wider_than_the_image_takes_no_memory_for_it():
+    image = np.full((90, 160, 3), 200, np.uint8)
+    picture = cut(image, np.array([-50_000, -50_000, 100_000]), 256)
+    assert picture.shape == (256, 256, 3)
+    lit = np.argwhere(picture.any(-1))
+    assert len(lit) <= 4  # the image is a speck in the middle
+    assert np.abs(lit - 128).max() <= 2

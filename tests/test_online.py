@@ -29,7 +29,13 @@ def scene():
 def states(scene):
     visible = scene.tracks.visibility[0] == Visibility.VISIBLE
     return [
-        online.start(scene.frames[0], track=10 + n, xy=scene.tracks.xy[0, n], visible=visible[n])
+        online.start(
+            scene.frames[0],
+            track=10 + n,
+            xy=scene.tracks.xy[0, n],
+            visible=visible[n],
+            keypoints=COCO17.keypoints,
+        )
         for n in range(2)
     ]
 
@@ -78,7 +84,13 @@ def test_a_state_stays_small_and_is_plain_json(scene, states):
 def test_someone_without_joints_is_refused(scene):
     nobody = np.full((17, 2), np.nan)
     with pytest.raises(UsageError, match="track 3 to hold at least one joint"):
-        online.start(scene.frames[0], track=3, xy=nobody, visible=np.zeros(17, bool))
+        online.start(
+            scene.frames[0],
+            track=3,
+            xy=nobody,
+            visible=np.zeros(17, bool),
+            keypoints=COCO17.keypoints,
+        )
 
 
 def test_no_one_at_all_is_fine(scene):
@@ -101,7 +113,7 @@ def test_joints_that_leave_the_image_are_absent_and_stay_so(scene, states):
     ("field", "value"),
     [
         ("format", "other"),
-        ("version", 2),
+        ("version", 1),
         ("width", 641),
         ("track", "7"),
         ("track", True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ SIZES_PER_OCTAVE = 4
 """Sides are rounded up to one of so many per doubling ..."""
 PLACES_PER_SIDE = 16
 """... and middles to this fraction of the side: a view stays as it is under small changes."""
+
+_WIDE = 4
+"""Image sizes: a wider view is resampled from every few pixels only."""
 
 
 def square_views(extents: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -37,6 +42,10 @@ def cut(image: Image, view: NDArray[np.int64], side: int) -> Image:
     """
     left, top, extent = (int(v) for v in view)
     height, width = image.shape[:2]
+    if extent > _WIDE * max(height, width):
+        # mostly black: what a track that ran away asks for must not take memory with it
+        step = math.ceil(extent / (_WIDE * max(height, width)))
+        image, left, top, extent = image[::step, ::step], left // step, top // step, extent // step
     inside = image[max(top, 0) : max(top + extent, 0), max(left, 0) : max(left + extent, 0)]
     if inside.shape[:2] != (extent, extent):
         square = np.zeros((extent, extent, 3), np.uint8)
