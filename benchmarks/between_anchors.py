@@ -89,16 +89,15 @@ def propagated(
 def run(clip: Clip, gap: int, config: Config | None = None, engine: Engine | None = None) -> Run:
     """Score every method on ``clip`` with anchors every ``gap`` frames."""
     config = config or Config()
-    propagation = propagated(clip, marks_of_every(clip, gap), config, engine)
+    return scored(clip, gap, propagated(clip, marks_of_every(clip, gap), config, engine), config)
+
+
+def scored(clip: Clip, gap: int, propagation: Propagation, config: Config | None = None) -> Run:
+    """Score every method on ``clip``; ``propagation`` has anchors every ``gap`` frames."""
+    config = config or Config()
     grid, estimates = propagation.grid, propagation.estimates
-    between = (
-        (grid.kind == Anchor.NONE)
-        & (grid.kind_at(grid.previous) == Anchor.PLACED)
-        & (grid.kind_at(grid.following) == Anchor.PLACED)
-        & (grid.following - grid.previous == gap)
-        & np.isfinite(clip.truth.xy).all(-1)
-    )
-    spans = _spans(grid, between)
+    between = is_between(clip, gap, grid)
+    spans = spans_of(grid, between)
     nodes = nodes_of(spans, grid)
     # the methods beside the estimate are tracks alone, without the guard against captures
     nobody = np.zeros(len(nodes.frame), bool)
@@ -121,9 +120,28 @@ def run(clip: Clip, gap: int, config: Config | None = None, engine: Engine | Non
         else:
             xy[nodes.frame, nodes.person, nodes.joint] = tracks[method]
         scores[method] = score(clip, xy, between)
-    error = np.hypot(*np.moveaxis(estimates.xy - clip.truth.xy, -1, 0))[between]
-    deviation = np.sqrt(estimates.variance[between]) * config.estimate.bridged_scale
-    return Run(scores=scores, ratio=error / deviation)
+    return Run(scores=scores, ratio=error_in_deviations(clip, propagation, between, config))
+
+
+def is_between(clip: Clip, gap: int, grid: AnchorGrid) -> NDArray[np.bool_]:
+    """[T, N, K]: labelled joints between two anchors that are ``gap`` frames apart."""
+    return np.asarray(
+        (grid.kind == Anchor.NONE)
+        & (grid.kind_at(grid.previous) == Anchor.PLACED)
+        & (grid.kind_at(grid.following) == Anchor.PLACED)
+        & (grid.following - grid.previous == gap)
+        & np.isfinite(clip.truth.xy).all(-1)
+    )
+
+
+def error_in_deviations(
+    clip: Clip, propagation: Propagation, counts: NDArray[np.bool_], config: Config
+) -> NDArray[np.float64]:
+    """[n]: error over reported deviation of the joints ``counts`` [T, N, K]."""
+    estimates = propagation.estimates
+    error = np.hypot(*np.moveaxis(estimates.xy - clip.truth.xy, -1, 0))[counts]
+    deviation = np.sqrt(estimates.variance[counts]) * config.estimate.bridged_scale
+    return np.asarray(error / deviation)
 
 
 def score(clip: Clip, xy: NDArray[np.float64], counts: NDArray[np.bool_]) -> Score:
@@ -139,7 +157,8 @@ def score(clip: Clip, xy: NDArray[np.float64], counts: NDArray[np.bool_]) -> Sco
     return Score(mean=float(oks.mean()), below=float((oks < 0.85).mean()), count=len(oks))
 
 
-def _spans(grid: AnchorGrid, between: NDArray[np.bool_]) -> Spans:
+def spans_of(grid: AnchorGrid, between: NDArray[np.bool_]) -> Spans:
+    """The spans that the joints ``between`` [T, N, K] lie on, anchors included."""
     _, n, k = np.nonzero(between)
     rows = np.stack([n, k, grid.previous[between], grid.following[between]], axis=1)
     return Spans.of(np.unique(rows, axis=0), forward=True, backward=True)

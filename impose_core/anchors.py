@@ -43,6 +43,7 @@ class AnchorGrid:
         kind: uint8 [T, N, K], :class:`Anchor`.
         xy: float64 [T, N, K, 2] pixels; NaN where not placed.
         hidden: bool [T, N, K]: placed, and said to be occluded.
+        seeded: bool [T, N, K]: placed, but by no human: the joint is about there.
         size: float64 [T, N] pixels: body size on frames with a mark, else NaN.
         previous: int32 [T, N, K]: the last anchored frame <= t, or ``NO_FRAME``.
         following: int32 [T, N, K]: the first anchored frame >= t, or ``NO_FRAME``.
@@ -51,6 +52,7 @@ class AnchorGrid:
     kind: NDArray[np.uint8]
     xy: NDArray[np.float64]
     hidden: NDArray[np.bool_]
+    seeded: NDArray[np.bool_]
     size: NDArray[np.float64]
     previous: NDArray[np.int32]
     following: NDArray[np.int32]
@@ -64,6 +66,7 @@ class AnchorGrid:
         kind = np.zeros(shape, np.uint8)
         xy = np.full((*shape, 2), np.nan)
         hidden = np.zeros(shape, bool)
+        seeded = np.zeros(shape, bool)
         size = np.full(shape[:2], np.nan)
         for n, track in enumerate(track_id):
             for frame, mark in marks.of(track).items():
@@ -71,6 +74,7 @@ class AnchorGrid:
                 kind[frame, n, mark.absent] = Anchor.ABSENT
                 xy[frame, n] = mark.xy
                 hidden[frame, n] = mark.placed & (mark.visibility == Visibility.OCCLUDED)
+                seeded[frame, n] = mark.placed & ~mark.human
                 size[frame, n] = body_size(mark.xy, width=width, height=height)
         frame_index = np.arange(frames, dtype=np.int32)[:, None, None]
         anchored = kind != Anchor.NONE
@@ -82,6 +86,7 @@ class AnchorGrid:
             kind=kind,
             xy=xy,
             hidden=hidden,
+            seeded=seeded,
             size=size,
             previous=previous.astype(np.int32),
             following=following.astype(np.int32),
@@ -98,6 +103,7 @@ class AnchorGrid:
             kind=rearranged(self.kind, columns, Anchor.NONE),
             xy=rearranged(self.xy, columns, np.nan),
             hidden=rearranged(self.hidden, columns, False),
+            seeded=rearranged(self.seeded, columns, False),
             size=rearranged(self.size, columns, np.nan),
             previous=rearranged(self.previous, columns, NO_FRAME),
             following=rearranged(self.following, columns, NO_FRAME),
@@ -117,6 +123,7 @@ class AnchorGrid:
         moved = (
             (self.kind != old.kind)
             | (self.hidden != old.hidden)
+            | (self.seeded != old.seeded)
             | ~(
                 (self.xy == old.xy).all(-1) | (np.isnan(self.xy).all(-1) & np.isnan(old.xy).all(-1))
             )

@@ -174,8 +174,13 @@ def chains_of(
     taken: Taken,
     readings: Readings,
     config: TrackingConfig,
+    *,
+    seed_deviation: float,
 ) -> Chains:
-    """The evidence about ``spans``, as the smoother wants it; ``readings`` of the M nodes."""
+    """The evidence about ``spans``, as the smoother wants it; ``readings`` of the M nodes.
+
+    Seeds are where they are with ``seed_deviation`` body sizes.
+    """
     grid, at = evidence.grid, (nodes.frame, nodes.person, nodes.joint)
     size = _sizes(spans, grid)
     # a track that was taken over passes its checks, but on somebody else's joint
@@ -191,7 +196,8 @@ def chains_of(
     held = np.where(anchored[:, None], grid.xy[at], estimates.xy[at])
     forward = _track(evidence.forward.xy[at], held, anchored, nodes.first, spans.forward, nodes)
     backward = _track(evidence.backward.xy[at], held, anchored, nodes.last, spans.backward, nodes)
-    variance = np.where(anchored, 0.0, estimates.variance[at])
+    seed = np.where(grid.seeded[at], (seed_deviation * size[nodes.span]) ** 2, 0.0)
+    variance = np.where(anchored, seed, estimates.variance[at])
     return Chains(
         first=nodes.first,
         forward=forward,

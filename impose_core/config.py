@@ -76,7 +76,7 @@ class ReadingConfig:
     alike: float = 12.0
     """Calibration: readings that are as sure as one, since they err alike on neighbouring
     frames."""
-    drift: float = 4.0
+    drift: float = 10.0
     """Beyond the outermost anchor the variance of steps is so many times what their checks
     say."""
     closing: float = 20.0
@@ -102,6 +102,8 @@ class EstimateConfig:
     click_deviation: float = 0.025
     """Body sizes, one sigma: how exactly a person hits a joint. Spread over the whole span,
     so that short spans trust the tracks' jitter less (measured)."""
+    seed_deviation: float = 0.04
+    """Body sizes, one sigma: how exactly a seed, which no human placed, says where a joint is."""
     straight_variance: float = 4.0
     """The weak term towards straight motion has this multiple of the mean squared deviation
     from it of the joint's own measured steps as its variance (measured)."""

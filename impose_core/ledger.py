@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from impose_core.anchors import rearranged
 from impose_core.config import EstimateConfig
 from impose_core.estimates import Estimates
-from impose_core.geometry import inside_image
-from impose_core.marks import UNMARKED, Marks
+from impose_core.geometry import body_size, inside_image
+from impose_core.marks import UNMARKED, Mark, Marks
 from impose_core.poses import Origin, PoseTracks, Visibility
 
 AREA_OF_EXTENT = 0.53
@@ -52,21 +52,20 @@ def write_frames(
     _write_estimates(ledger, estimates, start, width=width, height=height, config=config)
     for n, track in enumerate(ledger.track_id.tolist()):
         for frame in range(start, stop):
-            if marks.get(track, frame) is not None:
-                write_mark(ledger, marks, track=track, frame=frame, person=n)
+            mark = marks.get(track, frame)
+            if mark is not None:
+                size = body_size(mark.xy, width=width, height=height)
+                _write_mark(ledger, mark, (frame, n), seed=config.seed_deviation * size)
 
 
-def write_mark(ledger: PoseTracks, marks: Marks, *, track: int, frame: int, person: int) -> None:
-    """Write what is marked about ``track`` on ``frame`` over whatever stands there."""
-    mark = marks.get(track, frame)
-    if mark is None:
-        return
-    at = (frame, person)
+def _write_mark(ledger: PoseTracks, mark: Mark, at: tuple[int, int], *, seed: float) -> None:
+    """Write ``mark`` over whatever stands at a frame and person; seeds deviate ``seed`` px."""
     ledger.box[at] = mark.box
     placed, absent = mark.placed, mark.absent
     ledger.xy[at][placed] = mark.xy[placed]
-    ledger.deviation[at][placed] = 0.0
-    ledger.score[at][placed] = 1.0
+    deviation = np.where(mark.human, 0.0, seed)
+    score = expected_oks(deviation, np.asarray(ledger.skeleton.sigmas), _area(mark.xy))
+    ledger.deviation[at][placed], ledger.score[at][placed] = deviation[placed], score[placed]
     for unknown in (ledger.xy[at], ledger.deviation[at], ledger.score[at]):
         unknown[absent] = np.nan
     flagged = mark.visibility != UNMARKED

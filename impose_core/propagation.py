@@ -162,7 +162,14 @@ class Propagation:
         with self._watch.stage("estimate"):
             taken = Taken.of(nodes, spans, beaten)
             chains = chains_of(
-                spans, nodes, self.evidence, estimates, taken, readings, self._config.tracking
+                spans,
+                nodes,
+                self.evidence,
+                estimates,
+                taken,
+                readings,
+                self._config.tracking,
+                seed_deviation=self._config.estimate.seed_deviation,
             )
             result = smooth(chains, self._config.estimate)
             visible = visible_nodes(

@@ -93,20 +93,24 @@ class SpanReader:
             grid.following[spans.last, spans.person, spans.joint].astype(np.int64),
         )
         xy = np.zeros((2, len(spans), 2))
-        wrong, placed = np.ones((2, len(spans))), np.zeros((2, len(spans)), bool)
+        wrong = np.ones((2, len(spans)))
+        seeded, human = np.zeros((2, len(spans)), bool), np.zeros((2, len(spans)), bool)
         for side, frame in enumerate(anchors):
-            kind = grid.kind[frame, spans.person, spans.joint]
-            chosen = np.flatnonzero((frame != NO_FRAME) & (kind == Anchor.PLACED))
+            at = (frame, spans.person, spans.joint)
+            there = (frame != NO_FRAME) & (grid.kind[at] == Anchor.PLACED)
+            # a seed is nobody's word: it says nothing of how the annotator sees the joint
+            seeded[side], human[side] = there & grid.seeded[at], there & ~grid.seeded[at]
+            chosen = np.flatnonzero(human[side])
             at = (frame[chosen], spans.person[chosen], spans.joint[chosen])
             frames, persons = _cells(*at[:2])
             seen = self._seen(frames, persons, _places(frames, persons, grid, tracked))
             apart, right = missed(seen.of(*at), grid.xy[at], grid.size[at[:2]], self._config)
             xy[side, chosen], wrong[side, chosen] = apart, ~right
-            placed[side, chosen] = True
         for side, other in ((0, 1), (1, 0)):
             borrowed = wrong[side] == 1
             xy[side, borrowed] = xy[other, borrowed]
-        return Bias(xy=xy, wrong=np.where(placed, wrong, wrong[::-1]))
+        wrong[seeded] = 0.0
+        return Bias(xy=xy, wrong=np.where(human | seeded, wrong, wrong[::-1]))
 
     def _seen(self, frame: Ints, person: Ints, xy: Floats) -> _Seen:
         """What the reader sees of persons [A] on frames [A], ascending, around ``xy`` [A, K, 2]."""

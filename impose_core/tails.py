@@ -84,10 +84,11 @@ class TailFilter:
         n, k = spans.person[chosen], spans.joint[chosen]
         anchored = grid.kind[t, n, k] == Anchor.PLACED
         xy = np.where(anchored[:, None], grid.xy[t, n, k], estimates.xy[t, n, k])
-        variance = np.where(anchored, 0.0, estimates.variance[t, n, k])
         visible = np.where(anchored, ~grid.hidden[t, n, k], estimates.visible[t, n, k])
         anchor = np.where(spans.forward[chosen], grid.previous[t, n, k], grid.following[t, n, k])
         size = grid.size[anchor, n]
+        seed = (self._config.estimate.seed_deviation * size) ** 2 * grid.seeded[t, n, k]
+        variance = np.where(anchored, seed, estimates.variance[t, n, k])
         source, target = self._frames[t], self._frames[u]
         with self._watch.stage("track"):
             steps = follow(

@@ -476,7 +476,7 @@ def test_an_interrupt_keeps_the_frames_done_and_every_human_point(name, out, tmp
 
 
 def test_an_interrupt_half_way_through_writing_a_frame_loses_no_human_point(out, monkeypatch):
-    inner, seen = ledger.write_mark, set()
+    inner, seen = ledger._write_mark, set()
 
     def interrupted(*arguments, frame, **options):
         # the first time is the loading of the marks, the second their way into the estimate
@@ -485,7 +485,7 @@ def test_an_interrupt_half_way_through_writing_a_frame_loses_no_human_point(out,
         seen.add((frame, options["track"]))
         inner(*arguments, frame=frame, **options)
 
-    monkeypatch.setattr(ledger, "write_mark", interrupted)
+    monkeypatch.setattr(ledger, "_write_mark", interrupted)
     result = impose("propagate", CLIP, "--anchors", CORRECTIONS, "--out", out, "--json")
     assert result.exit_code == 130
     assert error_of(result)["code"] == "cancelled"
