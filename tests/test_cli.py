@@ -27,7 +27,9 @@ from impose_core.points.lucas_kanade import LucasKanade
 from impose_core.poses import Origin
 
 DEMO = Path(__file__).parents[1] / "docs" / "demo"
-CLIP, CORRECTIONS = DEMO / "clip.mp4", DEMO / "corrections.json"
+CLIP, ANCHORS = DEMO / "clip.mp4", DEMO / "anchors.json"
+TRACKS = ("--reader", "none")
+"""Without readings: most tests are about files and ends."""
 FRAMES = 12
 
 
@@ -105,9 +107,9 @@ def out(tmp_path):
 
 
 def test_every_human_point_of_the_demo_comes_out_as_the_same_text(out):
-    result = impose("propagate", CLIP, "--anchors", CORRECTIONS, "--out", out)
+    result = impose("propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out)
     assert result.exit_code == 0, result.output
-    assert human_points(out) == human_points(CORRECTIONS)
+    assert human_points(out) == human_points(ANCHORS)
     tracks = read_document(out).tracks
     assert len(tracks) == 100
     assert np.isfinite(tracks.xy).all(-1).any((1, 2)).all()  # somebody on every frame
@@ -119,7 +121,7 @@ def test_every_human_point_of_the_demo_comes_out_as_the_same_text(out):
 def test_pictures_are_made_and_the_json_report_is_one_object(out, tmp_path):
     overlay, sheet, plot = (tmp_path / n for n in ("overlay.mp4", "sheet.png", "plot.png"))
     result = impose(
-        *("propagate", CLIP, "--anchors", CORRECTIONS, "--out", out, "--overlay", overlay),
+        *("propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out, "--overlay", overlay),
         *("--sheet", sheet, "--plot", plot, "--from", 10, "--to", 21, "--json"),
     )
     assert result.exit_code == 0, result.output
@@ -127,7 +129,7 @@ def test_pictures_are_made_and_the_json_report_is_one_object(out, tmp_path):
     report = json.loads(result.stdout)
     assert (report["frames"], report["from"], report["to"]) == (12, 10, 21)
     assert (report["persons"], report["anchors"], report["human_joints"]) == (3, 6, 270)
-    assert list(report["seconds"]) == ["decode", "track", "estimate", "write", "draw"]
+    assert list(report["seconds"]) == ["decode", "track", "rivals", "estimate", "write", "draw"]
     assert report["written"]["sheet"] == str(sheet)
     assert report["notes"] == []
     assert {s["frame"] for s in report["review"]} <= set(range(10, 22))
@@ -139,12 +141,12 @@ def test_pictures_are_made_and_the_json_report_is_one_object(out, tmp_path):
 
 def test_a_range_estimates_only_its_frames_and_keeps_all_human_points(out):
     assert impose(
-        "propagate", CLIP, "--anchors", CORRECTIONS, "--out", out, "--from", 3, "--to", 5
+        "propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out, "--from", 3, "--to", 5
     ).exit_code == 0  # fmt: skip
     tracks = read_document(out).tracks
     estimated = np.flatnonzero((tracks.origin == Origin.PROPAGATED).any((1, 2)))
     assert estimated.tolist() == [3, 4, 5]
-    assert human_points(out) == human_points(CORRECTIONS)
+    assert human_points(out) == human_points(ANCHORS)
 
 
 def test_coordinates_that_no_decimal_holds_come_out_exactly(video, anchors, out):
@@ -194,7 +196,7 @@ def test_a_journal_carries_points_to_the_next_run_and_belongs_to_one_video(
     fewer = tmp_path / "fewer.json"
     fewer.write_text(json.dumps(document))
     assert json.loads(impose(*arguments, fewer).stdout)["human_joints"] == 8
-    other = impose("propagate", CLIP, *arguments[2:], CORRECTIONS)
+    other = impose("propagate", CLIP, *arguments[2:], ANCHORS)
     assert other.exit_code == 2
     assert error_of(other)["code"] == "state"
 
@@ -202,7 +204,7 @@ def test_a_journal_carries_points_to_the_next_run_and_belongs_to_one_video(
 def test_show_draws_any_document(tmp_path):
     overlay, sheet, plot = (tmp_path / n for n in ("overlay.mkv", "sheet.jpg", "plot.png"))
     result = impose(
-        *("show", CLIP, CORRECTIONS, "--sheet", sheet, "--plot", plot, "--frames", "0,20"),
+        *("show", CLIP, ANCHORS, "--sheet", sheet, "--plot", plot, "--frames", "0,20"),
         *("--columns", 2, "--json"),
     )
     assert result.exit_code == 0, result.output
@@ -231,7 +233,7 @@ def test_show_draws_any_document(tmp_path):
 )
 def test_show_refuses(options, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = impose("show", CLIP, CORRECTIONS, *options)
+    result = impose("show", CLIP, ANCHORS, *options)
     assert result.exit_code == 2
     assert expected in result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -337,7 +339,7 @@ def test_a_truncated_video_is_used_as_far_as_it_goes_with_a_warning(anchors, out
 @pytest.mark.parametrize(("first", "last"), [(-1, 5), (0, 100), (7, 6), (100, 100)])
 def test_ranges_outside_the_video_are_refused(first, last, out):
     result = impose(
-        *("propagate", CLIP, "--anchors", CORRECTIONS, "--out", out, "--json"),
+        *("propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out, "--json"),
         *("--from", first, "--to", last),
     )
     assert result.exit_code == 2
@@ -346,7 +348,7 @@ def test_ranges_outside_the_video_are_refused(first, last, out):
 
 def test_unknown_options_are_usage_errors(out):
     assert impose("propagate", CLIP, "--out", out).exit_code == 2
-    assert impose("propagate", CLIP, "--anchors", CORRECTIONS, "--oops", out).exit_code == 2
+    assert impose("propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--oops", out).exit_code == 2
 
 
 # --- outputs ---------------------------------------------------------------------------------
@@ -429,7 +431,7 @@ def test_pictures_stay_out_of_the_folder_of_frames(anchors, out, tmp_path):
 def test_a_full_disk_leaves_the_old_result_and_no_debris(out, tmp_path):
     out.write_text("old")
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))"
-    result = run(limit, "propagate", CLIP, "--anchors", CORRECTIONS, "--out", out, "--to", 40)
+    result = run(limit, "propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out, "--to", 40)
     assert result.returncode == 2
     assert "error: " in result.stderr
     assert "Traceback" not in result.stderr
@@ -463,12 +465,12 @@ propagate.progress = interrupted
 def test_an_interrupt_keeps_the_frames_done_and_every_human_point(name, out, tmp_path):
     code = INTERRUPTED.format(name=name, what="propagate")
     overlay = tmp_path / "overlay.mp4"
-    arguments = ("propagate", CLIP, "--anchors", CORRECTIONS, "--out", out, "--overlay", overlay)
+    arguments = ("propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out, "--overlay", overlay)
     result = run(code, *arguments)
     assert result.returncode == 130
     assert "error: Stopped with frames 0 to 14 of 0 to 99 done" in result.stderr
     assert "Traceback" not in result.stderr
-    assert human_points(out) == human_points(CORRECTIONS)
+    assert human_points(out) == human_points(ANCHORS)
     tracks = read_document(out).tracks
     done = np.flatnonzero((tracks.origin == Origin.PROPAGATED).any((1, 2)))
     assert done.tolist() == list(range(1, 15))  # frame 0 is all human
@@ -478,18 +480,18 @@ def test_an_interrupt_keeps_the_frames_done_and_every_human_point(name, out, tmp
 def test_an_interrupt_half_way_through_writing_a_frame_loses_no_human_point(out, monkeypatch):
     inner, seen = ledger._write_mark, set()
 
-    def interrupted(*arguments, frame, **options):
+    def interrupted(tracks, mark, at, **options):
         # the first time is the loading of the marks, the second their way into the estimate
-        if frame == 20 and (frame, options["track"]) in seen:
+        if at[0] == 20 and at in seen:
             raise KeyboardInterrupt
-        seen.add((frame, options["track"]))
-        inner(*arguments, frame=frame, **options)
+        seen.add(at)
+        inner(tracks, mark, at, **options)
 
     monkeypatch.setattr(ledger, "_write_mark", interrupted)
-    result = impose("propagate", CLIP, "--anchors", CORRECTIONS, "--out", out, "--json")
+    result = impose("propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out, "--json")
     assert result.exit_code == 130
     assert error_of(result)["code"] == "cancelled"
-    assert human_points(out) == human_points(CORRECTIONS)
+    assert human_points(out) == human_points(ANCHORS)
 
 
 def test_an_interrupt_while_drawing_keeps_the_whole_result(out, tmp_path, monkeypatch):
@@ -499,7 +501,7 @@ def test_an_interrupt_while_drawing_keeps_the_whole_result(out, tmp_path, monkey
     monkeypatch.setattr(propagate, "write_sheet", interrupted)
     before = signal.getsignal(signal.SIGTERM)
     result = impose(
-        *("propagate", CLIP, "--anchors", CORRECTIONS, "--out", out, "--to", 9),
+        *("propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out, "--to", 9),
         *("--sheet", tmp_path / "sheet.png"),
     )
     assert result.exit_code == 130
@@ -513,7 +515,7 @@ def test_an_interrupt_before_anything_was_done_says_so(out, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(propagate, "open_frames", interrupted)
-    result = impose("propagate", CLIP, "--anchors", CORRECTIONS, "--out", out)
+    result = impose("propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out)
     assert (result.exit_code, out.exists()) == (130, False)
     assert "nothing was written" in result.stderr
 
@@ -584,7 +586,7 @@ def test_the_package_runs_as_a_module():
 def test_the_demo_is_small_and_its_corrections_are_its_labels():
     assert CLIP.stat().st_size < 700_000
     labels, corrections = (
-        read_document(DEMO / name).tracks for name in ("labels.json", "corrections.json")
+        read_document(DEMO / name).tracks for name in ("labels.json", "anchors.json")
     )
     marked = np.flatnonzero((corrections.origin == Origin.HUMAN).any((1, 2)))
     assert marked.tolist() == [0, 20, 40, 60, 80, 99]
