@@ -1,4 +1,4 @@
-"""What a click says about the joints that were not clicked: seeds, in the same act.
+"""What a click or a box says about the joints that were not clicked: seeds, in the same act.
 
 Seeds are marks of the reader (``Origin.DETECTED``) on the clicked frame. They are in the patch
 of the act, so the journal brings them back without the reader, and one undo takes all back.
@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from impose_core.errors import SkeletonMismatch
 from impose_core.frames import FrameSource
 from impose_core.geometry import body_size
 from impose_core.marks import UNMARKED, Cell, Mark, Marks, Patch
-from impose_core.one_click import others_of, repair_pose
+from impose_core.one_click import others_of, pose_in_box, repair_pose
 from impose_core.poses import Origin, PoseTracks, Visibility
 from impose_core.readers import PoseReader
 
@@ -68,6 +69,43 @@ def seeds_of_clicks(
     return patch
 
 
+def seeds_of_boxes(
+    cells: Iterable[Cell],
+    marks: Marks,
+    *,
+    shown: PoseTracks,
+    frames: FrameSource,
+    reader: PoseReader,
+) -> Patch:
+    """The seeds that boxes drawn around people on ``cells`` leave, as a patch of ``marks``.
+
+    A box around somebody of whom nothing is shown on that frame is a prior for a whole pose.
+    Arguments as of :func:`seeds_of_clicks`.
+    """
+    patch: dict[Cell, tuple[Mark | None, Mark | None]] = {}
+    for track, frame in cells:
+        mark = marks.get(track, frame)
+        if mark is None or mark.placed.any():
+            continue
+        n = shown.person(track) if track in shown.track_id else None
+        if n is not None and np.isfinite(shown.xy[frame, n]).any():
+            continue
+        try:
+            best, score = pose_in_box(
+                reader,
+                frames.read(frame),
+                mark.box,
+                skeleton=shown.skeleton,
+                others=others_of(shown, frame, -1 if n is None else n),
+            )
+        except SkeletonMismatch:  # a body the reader does not know
+            continue
+        seed = np.isfinite(best).all(-1) & (score >= SEEN) & (mark.visibility == UNMARKED)
+        if seed.any():
+            patch[track, frame] = (mark, _with_seeds(mark, seed, best, score))
+    return patch
+
+
 def _seeded(
     mark: Mark,
     old: Mark,
@@ -104,6 +142,13 @@ def _seeded(
     least = np.where(deviation < CONFIDENT * size, FAR, CLEAR) * size
     clear = (away > least) & ~(away <= SURE * deviation)
     seed = clear & (score >= SEEN) & ~mark.human & (flags != Visibility.ABSENT)
+    return _with_seeds(mark, seed, best, score)
+
+
+def _with_seeds(
+    mark: Mark, seed: NDArray[np.bool_], best: NDArray[np.float64], score: NDArray[np.float64]
+) -> Mark:
+    """``mark`` with the joints ``seed`` [K] at ``best`` [K, 2], seen with ``score`` [K]."""
     flag = np.where(score >= PLAIN, Visibility.VISIBLE, Visibility.OCCLUDED)
     silent = seed & ((mark.visibility == UNMARKED) | (mark.origin == Origin.DETECTED))
     return Mark(

@@ -163,13 +163,7 @@ def repair_pose(
     Raises:
         SkeletonMismatch: if too few of the skeleton's joints are COCO's to know a body by.
     """
-    there = remap(skeleton, COCO17)
-    shared = {name for name, k in zip(JOINTS, there, strict=True) if k >= 0}
-    if len(shared) < FEWEST_JOINTS or not shared & TRUNK:
-        raise SkeletonMismatch(
-            f"Expected {FEWEST_JOINTS} or more joints of COCO, a shoulder or hip among them, "
-            f"got {sorted(shared)} of skeleton '{skeleton.name}'."
-        )
+    there = _coco_of(skeleton)
     found = repair_body(
         reader,
         image,
@@ -177,7 +171,53 @@ def repair_pose(
         neighbours=others,
         config=config,
     )
-    best, score = np.where(np.isnan(pinned), xy, pinned), np.zeros(len(skeleton))
+    return _as_skeleton(found, there, np.where(np.isnan(pinned), xy, pinned))
+
+
+def pose_in_box(
+    reader: PoseReader,
+    image: Image,
+    box: Floats,
+    *,
+    skeleton: Skeleton,
+    others: Neighbours | None = None,
+    config: RepairConfig | None = None,
+) -> tuple[Floats, Floats]:
+    """The whole pose of whoever fills ``box`` [4] (xyxy pixels): pixels [K, 2], scores [K].
+
+    Joints the reader does not know or see are NaN. Arguments as of :func:`repair_pose`.
+
+    Raises:
+        SkeletonMismatch: if too few of the skeleton's joints are COCO's to know a body by.
+    """
+    there = _coco_of(skeleton)
+    nowhere = np.full((len(JOINTS), 2), np.nan)
+    found = repair(
+        look(reader, image, reader.views(np.asarray(box, np.float64)[None])),
+        nowhere,
+        nowhere[:, 0],
+        nowhere,
+        neighbours=others,
+        config=config,
+    )
+    return _as_skeleton(found, there, np.full((len(skeleton), 2), np.nan))
+
+
+def _coco_of(skeleton: Skeleton) -> NDArray[np.intp]:
+    """[17]: each of COCO's joints in ``skeleton``, -1 for none."""
+    there = remap(skeleton, COCO17)
+    shared = {name for name, k in zip(JOINTS, there, strict=True) if k >= 0}
+    if len(shared) < FEWEST_JOINTS or not shared & TRUNK:
+        raise SkeletonMismatch(
+            f"Expected {FEWEST_JOINTS} or more joints of COCO, a shoulder or hip among them, "
+            f"got {sorted(shared)} of skeleton '{skeleton.name}'."
+        )
+    return there
+
+
+def _as_skeleton(found: Repaired, there: NDArray[np.intp], rest: Floats) -> tuple[Floats, Floats]:
+    """``found`` on a skeleton of K joints, of which ``there`` [17] are COCO's; others ``rest``."""
+    best, score = rest.copy(), np.zeros(len(rest))
     best[there[there >= 0]] = found.xy[there >= 0]
     score[there[there >= 0]] = found.score[there >= 0]
     return best, score

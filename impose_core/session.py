@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from impose_core import online
 from impose_core.anchors import AnchorGrid
-from impose_core.click_seeds import seeds_of_clicks
+from impose_core.click_seeds import seeds_of_boxes, seeds_of_clicks
 from impose_core.config import Config
 from impose_core.corrections import (
     Correction,
     MoveKeypoints,
+    SetBox,
     VideoShape,
     marks_from_tracks,
     patch_of,
@@ -133,6 +134,9 @@ class Session:
     def load(self, tracks: PoseTracks) -> None:
         """Take every human point of ``tracks`` as this session's own, as one act.
 
+        Its detected joints become seeds again, as :meth:`detect` leaves them, but never where
+        this session's human spoke. Estimates are left out: they follow from the rest.
+
         Raises:
             SkeletonMismatch: if it speaks of another body.
             UsageError: if it has more frames than the video.
@@ -166,19 +170,29 @@ class Session:
         self._do(corrections, {c: (b, a) for c, (b, a) in patch.items() if b != a})
 
     def _repairs(self, corrections: Sequence[Correction], marks: Marks) -> Patch:
-        """What else the clicks of ``corrections`` say about the bodies they touched."""
+        """What else clicks and boxes of ``corrections`` say about the bodies they touched."""
         clicked = {(c.track, c.frame): c for c in corrections if isinstance(c, MoveKeypoints)}
-        if self._engine.reader is None or not clicked:
+        boxed = {(c.track, c.frame): c for c in corrections if isinstance(c, SetBox)}
+        reader = self._engine.reader
+        if reader is None or not (clicked or boxed):
             return {}
         with self._watch.stage("read"):
-            return seeds_of_clicks(
+            seeds = seeds_of_clicks(
                 clicked,
                 marks,
                 before=self._marks,
                 shown=self._ledger,
                 frames=self._frames,
-                reader=self._engine.reader,
+                reader=reader,
             )
+            boxes = seeds_of_boxes(
+                (cell for cell in boxed if cell not in clicked),
+                marks,
+                shown=self._ledger,
+                frames=self._frames,
+                reader=reader,
+            )
+        return {**seeds, **boxes}
 
     def detect(self, *, every: int = DETECT_EVERY) -> Generator[Looked, None, None]:
         """Find everybody, without a click; yields as each frame is done.
@@ -306,10 +320,13 @@ class Session:
         return online.step(image, list(states), engine=self._engine, config=self._config)
 
     def review(self, limit: int = 10) -> list[Suggestion]:
-        """The frames that most need a look, worst first.
+        """The frames where a look is expected to help most, most first.
 
-        Where the estimate is least sure, and where the detector took one person for another
-        nearly as well (since the last :meth:`detect` of this session).
+        Not simply the least sure ones: of each the doubt is counted that a look there would
+        take away, on all frames between the nearest ones a human touched (:mod:`.review`). So
+        suggestions lie well inside long stretches that nobody has seen. Where the detector took
+        one person for another nearly as well (since the last :meth:`detect` of this session),
+        all that the person would be from there on is at stake.
         """
         standing = [d for act, d in self._doubts if any(act is a for a in self._acts)]
         return suggestions(self._ledger, limit=limit, doubts=standing[-1] if standing else {})

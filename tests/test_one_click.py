@@ -9,7 +9,7 @@ import pytest
 from fakes import FieldTracker, NumberedFrames
 from test_body_tree import standing as upright
 
-from impose_core.corrections import MoveKeypoints, SetVisibility
+from impose_core.corrections import MoveKeypoints, SetBox, SetVisibility
 from impose_core.engine import Engine
 from impose_core.errors import SkeletonMismatch
 from impose_core.frames import open_frames
@@ -348,3 +348,32 @@ def test_the_same_click_gives_the_same_body(reader, demo, man):
     two = repair_body(reader, demo.read(0), wrong, UNSURE, pinned)
     np.testing.assert_array_equal(one.xy, two.xy)
     assert one.cost == two.cost
+
+
+def test_a_box_becomes_a_whole_pose_in_one_act(reader, demo, man):
+    s = session(demo, reader)
+    s.correct(SetBox(frame=0, track=5, box=(150.0, 195.0, 290.0, 545.0)))
+    n = s.tracks.person(5)
+    assert (s.tracks.origin[0, n] == Origin.DETECTED).sum() >= 15
+    assert s.tracks.box[0, n].tolist() == [150, 195, 290, 545]
+    away = np.linalg.norm(s.tracks.xy[0, n] - man, axis=-1)
+    assert np.nanmedian(away) < 5
+    s.undo()
+    assert not len(s.tracks.track_id)
+
+
+def test_a_box_around_somebody_who_is_shown_leaves_the_pose(fixed):
+    s = session(NumberedFrames(3, height=600))
+    s.correct(everywhere(standing()))
+    s._engine = Engine(points=s._engine.points, reader=Fixed())
+    before = s.tracks.copy()
+    s.correct(SetBox(frame=0, track=1, box=(10.0, 20.0, 200.0, 500.0)))
+    np.testing.assert_array_equal(s.tracks.xy, before.xy)
+    assert fixed == []
+
+
+def test_a_box_alone_makes_a_person_where_nobody_reads(fixed):
+    s = session(NumberedFrames(3, height=600))
+    s.correct(SetBox(frame=0, track=1, box=(10.0, 20.0, 200.0, 500.0)))
+    assert s.tracks.track_id.tolist() == [1]
+    assert np.isnan(s.tracks.xy).all()

@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impose_core import online
+from impose_core.engine import Engine
 from impose_core.errors import StateError, UsageError
 from impose_core.frames import ArrayFrames
 from impose_core.poses import Visibility
+from impose_core.readers import Candidates
+from impose_core.readers.views import square_views
 from impose_core.session import Session
 from impose_core.skeleton import COCO17
 from impose_core.synthesis import SceneConfig, render
@@ -169,3 +172,84 @@ def test_a_session_hands_its_people_over(scene):
         poses, _ = session.step(scene.frames[1], states)
     assert poses.track_id.tolist() == scene.tracks.track_id.tolist()
     assert np.isfinite(poses.xy).any()
+
+
+class Biased:
+    """Sees everybody where the scene has them, shifted; knows the frame by its number."""
+
+    name, skeleton = "biased", COCO17
+
+    def __init__(self, scene, frame=0):
+        self.scene, self.frame = scene, frame
+
+    def views(self, extents):
+        return square_views(extents)
+
+    def read(self, images, views):
+        middle = views[:, :2] + views[:, 2:] / 2
+        bodies = self.scene.tracks.xy[self.frame]
+        nearest = [np.abs(bodies.mean(1) - m).sum(-1).argmin() for m in middle]
+        xy = bodies[nearest][:, :, None] + [3.0, -2.0]
+        return Candidates(xy=xy, score=np.full(xy.shape[:3], 0.9))
+
+    def detect(self, image):
+        raise NotImplementedError
+
+
+def test_a_reader_puts_every_step_right_without_its_bias(scene, states):
+    def last_error(engine, reader):
+        visible = scene.tracks.visibility[0] == Visibility.VISIBLE
+        now = [
+            online.start(
+                scene.frames[0],
+                track=n,
+                xy=scene.tracks.xy[0, n],
+                visible=visible[n],
+                keypoints=COCO17.keypoints,
+                engine=engine,
+            )
+            for n in range(2)
+        ]
+        for t in range(1, 20):
+            if reader:
+                reader.frame = t
+            # by JSON, as a host carries it
+            poses, now = online.step(scene.frames[t], json.loads(json.dumps(now)), engine=engine)
+        return np.hypot(*np.moveaxis(poses.xy - scene.tracks.xy[19], -1, 0))
+
+    reader = Biased(scene)
+    alone, read = last_error(Engine(), None), last_error(Engine(reader=reader), reader)
+    assert np.nanmax(read) < 6
+    assert np.nanmean(read) < np.nanmean(alone) / 3
+
+
+def test_a_body_the_reader_does_not_know_is_followed_as_without_it(scene):
+    names = [f"leg{k}" for k in range(17)]
+    reader = Biased(scene)
+    answers = []
+    for engine in (Engine(), Engine(reader=reader)):
+        now = [
+            online.start(
+                scene.frames[0],
+                track=1,
+                xy=scene.tracks.xy[0, 0],
+                visible=np.ones(17, bool),
+                keypoints=names,
+                engine=engine,
+            )
+        ]
+        poses, _ = online.step(scene.frames[1], now, engine=engine)
+        answers.append(poses)
+    np.testing.assert_array_equal(answers[0].xy, answers[1].xy)
+    np.testing.assert_array_equal(answers[0].deviation, answers[1].deviation)
+
+
+def test_names_must_fit_the_joints(scene):
+    with pytest.raises(UsageError, match="Expected 17 'keypoints', got 2"):
+        online.start(
+            scene.frames[0],
+            track=1,
+            xy=scene.tracks.xy[0, 0],
+            visible=np.ones(17, bool),
+            keypoints=["a", "b"],
+        )

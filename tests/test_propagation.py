@@ -214,6 +214,59 @@ def test_readings_come_in_unbiased_and_keep_a_drifting_track():
     assert len(reader.asked) == 41
 
 
+def test_beyond_the_last_anchor_a_reader_puts_a_drifting_track_back():
+    path = path_of(swinging, 61)
+    marks = people_at(path, [0])
+    want = (PERSON + path[:, None])[1:]
+    alone = propagation(61, FieldTracker(drifting), skeleton=PEOPLE)
+    alone = np.abs(run(alone, marks, [1], 61).xy[1:, 0] - want)
+    read = run(
+        propagation(61, FieldTracker(drifting), truth_of(path), skeleton=PEOPLE), marks, [1], 61
+    )
+    away = np.abs(read.xy[1:, 0] - want)
+    assert alone[-1].max() > 40
+    assert away[:, :5].max() < 6
+    deviation = np.sqrt(read.variance[1:, 0])
+    assert deviation[-1, :5].max() < deviation[-1, 5] / 3  # nobody reads the tail
+
+
+def test_before_the_first_anchor_it_does_the_same():
+    path = path_of(swinging, 31)
+    marks = people_at(path, [30])
+    read = run(
+        propagation(31, FieldTracker(drifting), truth_of(path), skeleton=PEOPLE), marks, [1], 31
+    )
+    assert np.abs(read.xy[:30, 0, :5] - (PERSON + path[:30, None])[:, :5]).max() < 6
+
+
+def test_where_the_reader_sees_something_else_at_the_anchor_it_is_mistrusted():
+    path = path_of(swinging, 41)
+    marks = people_at(path, [0, 40])
+    want = (PERSON + path[:, None])[1:40]
+    reader = truth_of(path, bias=(30.0, 30.0))  # a neighbour, by the distance
+    read = run(propagation(41, FieldTracker(swinging), reader, skeleton=PEOPLE), marks, [1], 41)
+    assert np.abs(read.xy[1:40, 0] - want).max() < 1.5
+
+
+def seeded(xy):
+    said = mark(xy)
+    said.origin[said.origin == Origin.HUMAN] = Origin.DETECTED
+    return said
+
+
+def test_seeds_are_about_there_and_do_not_bend_what_is_read():
+    """Seeds that are off by the reader's bias say nothing about the annotator's idea."""
+    path = path_of(swinging, 41)
+    marks = people_at(path, [0])
+    marks.apply({(1, 40): (None, seeded(PERSON + path[40] + [4, -3]))})
+    reader = truth_of(path, bias=(4.0, -3.0))
+    p = propagation(41, FieldTracker(swinging), reader, skeleton=PEOPLE)
+    read = run(p, marks, [1], 41)
+    away = np.abs(read.xy[1:38, 0, :5] - (PERSON + path[1:38, None])[:, :5])
+    assert away.max() < 2
+    assert read.variance[39, 0, 0] > read.variance[1, 0, 0]
+
+
 def test_a_correction_reads_only_what_it_changes():
     path = path_of(swinging, 121)
     reader, marks = truth_of(path), people_at(path, range(0, 121, 20))
