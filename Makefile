@@ -19,12 +19,19 @@ setup: .venv/ready
 	$(PIP) --editable '.[dev]'
 	touch $@
 
+# nobody clicked; then twelve clicks; and how near both are to the labels
 demo: .venv/running
 	mkdir -p $(DEMO)
-	$(BIN)/impose propagate docs/demo/clip.mp4 --anchors docs/demo/corrections.json \
+	@echo "--- found without a click"
+	$(BIN)/impose detect docs/demo/clip.mp4 --out $(DEMO)/found.json
+	@echo "--- after a few corrections"
+	$(BIN)/impose propagate docs/demo/clip.mp4 --anchors $(DEMO)/found.json \
+	  --corrections docs/demo/corrections.json \
 	  --out $(DEMO)/poses.json --overlay $(DEMO)/overlay.mp4 \
 	  --sheet $(DEMO)/contact_sheet.png --plot $(DEMO)/trajectory.png
-	@echo "look at $(DEMO)/: poses.json overlay.mp4 contact_sheet.png trajectory.png"
+	@echo "--- against the labels of the clip"
+	$(BIN)/python docs/demo/score.py found=$(DEMO)/found.json corrected=$(DEMO)/poses.json
+	@echo "look at $(DEMO)/: found.json poses.json overlay.mp4 contact_sheet.png trajectory.png"
 
 check: setup
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ import pytest
 from media import HEIGHT, WIDTH, cut_off, numbered_frames, write_video
 from typer.testing import CliRunner
 
-from impose_core import errors, ledger
+from impose_core import errors, ledger, weights
 from impose_core.cli import doctor_report, propagate
 from impose_core.cli.app import app
 from impose_core.cli.outcome import exit_code
@@ -201,6 +201,79 @@ def test_a_journal_carries_points_to_the_next_run_and_belongs_to_one_video(
     assert error_of(other)["code"] == "state"
 
 
+@pytest.fixture(scope="module")
+def crop(tmp_path_factory):
+    """Somebody who stands still while the picture moves, and what the detector says."""
+    folder = tmp_path_factory.mktemp("crop") / "images"
+    folder.mkdir()
+    picture = cv2.imread(str(Path(__file__).parent / "data" / "movenet" / "crop.png"))
+    for t in range(5):
+        cv2.imwrite(str(folder / f"{t:03d}.png"), np.roll(picture, t, axis=1))
+    found = folder.with_name("found.json")
+    assert impose("detect", folder, "--out", found).exit_code == 0
+    return folder, found
+
+
+def test_what_was_found_is_corrected_and_read_again(crop, out, tmp_path):
+    folder, found = crop
+    document = json.loads(found.read_text())
+    clicked = document["annotations"][0]
+    joints = document["categories"][0]["keypoints"]
+    wrist = joints.index("left_wrist")
+    clicked["origin"] = ["human" if k == wrist else "none" for k in range(len(joints))]
+    clicked["keypoints"] = [0] * (3 * len(joints))
+    clicked["keypoints"][3 * wrist : 3 * wrist + 3] = [31.25, 40.5, 2]
+    corrections = tmp_path / "corrections.json"
+    corrections.write_text(json.dumps({**document, "annotations": [clicked]}))
+    propagating = ("propagate", folder, "--anchors", found, "--out", out)
+    result = impose(*propagating, "--corrections", corrections, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["reader"], report["clicks"], report["human_joints"]) == ("movenet", 1, 1)
+    assert report["detected_joints"] > 10
+    assert "read" in report["seconds"]
+    tracks = read_document(out).tracks
+    frame = next(i["frame_id"] for i in document["images"] if i["id"] == clicked["image_id"])
+    n = tracks.person(clicked["track_id"])
+    assert tracks.xy[frame, n, wrist].tolist() == [31.25, 40.5]
+    assert tracks.origin[frame, n, wrist] == Origin.HUMAN
+    assert (tracks.origin == Origin.DETECTED).any()
+    table = impose(*propagating, "--corrections", corrections).stdout
+    assert "1 frames, 1 human joints (1 clicks)" in table
+    assert "reader    movenet" in table
+
+
+def test_corrections_must_say_something(crop, out):
+    folder, found = crop
+    result = impose("propagate", folder, "--anchors", found, "--corrections", found, "--out", out)
+    assert result.exit_code == 2
+    assert "found.json to hold human points, got none" in result.stderr
+
+
+def test_a_skeleton_the_reader_does_not_know_is_carried_without_it(video, anchors, out):
+    result = impose("propagate", video, "--anchors", anchors, "--out", out, "--json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert report["reader"] == "none"
+    assert "read" not in report["seconds"]
+    unknown = impose("propagate", video, "--anchors", anchors, "--out", out, "--reader", "magic")
+    assert unknown.exit_code == 2
+    assert "'--reader' to be one of movenet, none, got 'magic'" in unknown.stderr
+
+
+def test_missing_weights_have_their_own_exit_code(crop, out, monkeypatch):
+    def gone():
+        raise errors.WeightsError("Expected weights, got no such folder.")
+
+    folder, found = crop
+    monkeypatch.setattr(weights, "weights_folder", gone)
+    propagating = ("propagate", folder, "--anchors", found, "--out", out)
+    result = impose(*propagating, "--json")
+    assert (result.exit_code, error_of(result)["code"]) == (4, "weights")
+    assert not out.exists()
+    assert impose(*propagating, "--reader", "none").exit_code == 0
+
+
 def test_show_draws_any_document(tmp_path):
     overlay, sheet, plot = (tmp_path / n for n in ("overlay.mkv", "sheet.jpg", "plot.png"))
     result = impose(
@@ -276,7 +349,7 @@ BAD_DOCUMENTS = {
     "too many joints": (_set("annotations.0.keypoints", [1, 2, 2] * 3), "annotations[0].keypoints"),
     "wider video": (_set("videos.0.width", WIDTH + 2), "'v.mp4' (96×64, 12 frames), got one of"),
     "longer video": (_set("videos.0.n_frames", FRAMES + 1), "(96×64, 13 frames)"),
-    "nobody marked": (_set("annotations", []), "to hold human points, got none"),
+    "nobody marked": (_set("annotations", []), "to hold human points or detected ones, got none"),
     "no list": (_set("annotations", {}), "'annotations'"),
 }
 
@@ -465,7 +538,17 @@ propagate.progress = interrupted
 def test_an_interrupt_keeps_the_frames_done_and_every_human_point(name, out, tmp_path):
     code = INTERRUPTED.format(name=name, what="propagate")
     overlay = tmp_path / "overlay.mp4"
-    arguments = ("propagate", CLIP, *TRACKS, "--anchors", ANCHORS, "--out", out, "--overlay", overlay)
+    arguments = (
+        "propagate",
+        CLIP,
+        *TRACKS,
+        "--anchors",
+        ANCHORS,
+        "--out",
+        out,
+        "--overlay",
+        overlay,
+    )
     result = run(code, *arguments)
     assert result.returncode == 130
     assert "error: Stopped with frames 0 to 14 of 0 to 99 done" in result.stderr

@@ -18,7 +18,7 @@ from impose_core.io.pose_set_files import format_of
 from impose_core.skeleton import COCO17
 
 ROOT = Path(__file__).parents[1]
-LABELS, CORRECTIONS = ROOT / "docs/demo/labels.json", ROOT / "docs/demo/corrections.json"
+LABELS, ANCHORS = ROOT / "docs/demo/labels.json", ROOT / "docs/demo/anchors.json"
 
 
 def impose(*arguments):
@@ -110,7 +110,7 @@ def test_several_predictions_are_rows_of_one_table():
         "--pred",
         LABELS,
         "--pred",
-        CORRECTIONS,
+        ANCHORS,
         "--metrics",
         "AP,HOTA-OKS",
     ]

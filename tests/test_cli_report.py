@@ -103,7 +103,7 @@ def row_of(markdown, *cells):
 
 def test_a_folder_of_both_commands_makes_a_page(tmp_path):
     labels = DEMO / "labels.json"
-    both = ("--pred", labels, "--pred", DEMO / "corrections.json")
+    both = ("--pred", labels, "--pred", DEMO / "anchors.json")
     out = tmp_path / "figures.json"
     assert impose("evaluate", "--gt", labels, *both, "--out", out).exit_code == 0
     video = impose(

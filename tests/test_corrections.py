@@ -451,10 +451,10 @@ def test_a_document_marks_only_what_it_speaks_about():
     marks = marked(at(0, 1, a=(1, 1)), SetBox(frame=0, track=1, box=(1, 2, 3, 4)))
     tracks = PoseTracks.empty(frames=4, track_id=[1], skeleton=SKELETON)
     tracks.xy[0, 0], tracks.visibility[0, 0] = 5, 2
-    tracks.origin[0, 0] = [Origin.PROPAGATED, Origin.HUMAN, Origin.DETECTED]
+    tracks.origin[0, 0] = [Origin.DETECTED, Origin.HUMAN, Origin.PROPAGATED]
     marks.apply(marks_from_tracks(tracks, marks, SKELETON, VIDEO))
     mark = marks.get(1, 0)
-    assert mark.xy[:2].tolist() == [[1, 1], [5, 5]]
+    assert mark.xy[:2].tolist() == [[1, 1], [5, 5]]  # a seed never replaces a mark
     assert mark.placed.tolist() == [True, True, False]
     assert mark.box.tolist() == [1, 2, 3, 4]
 

@@ -17,7 +17,7 @@ DEMO = Path(__file__).parents[1] / "docs" / "demo"
 
 @pytest.fixture(scope="module")
 def estimate():
-    anchors = read_document(DEMO / "corrections.json")
+    anchors = read_document(DEMO / "anchors.json")
     with open_frames(DEMO / "clip.mp4") as video:
         session = Session(video, skeleton=anchors.tracks.skeleton)
         session.load(anchors.tracks)

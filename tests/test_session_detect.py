@@ -10,6 +10,8 @@ from impose_core.corrections import (
     SetVisibility,
     SplitIdentity,
     SwapIdentity,
+    corrections_in,
+    diff,
 )
 from impose_core.engine import Engine
 from impose_core.errors import SkeletonMismatch, UsageError
@@ -305,9 +307,80 @@ def test_documents_keep_who_detected_a_joint(tmp_path):
     placed = np.isfinite(tracks.xy).all(-1)
     np.testing.assert_array_equal(back.origin[placed], tracks.origin[placed])
     assert (back.origin == Origin.DETECTED).any()
+
+
+def written(made, path):
+    """What a session knows, by way of a file."""
+    list(made.propagate())
+    tracks = made.tracks
+    document = PoseDocument(
+        tracks=tracks,
+        video=VideoInfo(file_name="v", width=320, height=200, frames=T),
+        area=np.full(tracks.box.shape[:2], np.nan),
+    )
+    write_document(path, document)
+    return read_document(path).tracks
+
+
+def said(made):
+    """(track, frame) -> origins, flags and places to a thousandth of a pixel."""
+    return {
+        (m["track"], m["frame"]): (
+            m["after"]["origin"],
+            m["after"]["visibility"],
+            [p and np.round(p, 3).tolist() for p in m["after"]["xy"]],
+        )
+        for m in marks(made)
+    }
+
+
+def test_seeds_of_a_document_are_seeds_again_and_the_same_poses_follow(tmp_path):
+    made = detected(lambda t: [(80 + t / 4, 100)] * (t < 60) + [(240, 100)] * (t >= 30))
+    other = session()
+    other.load(written(made, tmp_path / "d.json"))
+    assert said(other) == said(made)  # who left, and who was not there yet, too
+    list(other.propagate())
+    np.testing.assert_allclose(other.tracks.xy, made.tracks.xy, atol=0.1)
+    np.testing.assert_array_equal(other.tracks.origin, made.tracks.origin)
+    assert other.undo()
+    assert marks(other) == []
+
+
+def test_seeds_of_a_document_stay_away_from_what_a_human_said(tmp_path):
+    made = detected()
+    back = written(made, tmp_path / "d.json")
     other = session()
     other.load(back)
-    assert marks(other) == []  # nothing in it is a human's word
+    other.correct(MoveKeypoints(frame=100, track=1, xy={"left_hip": (90, 90)}))
+    before = marks(other)
+    other.load(back)  # as a journal and the same file do on the next run
+    assert marks(other) == before
+    assert not [t for t in seeds(other, 1) if t >= 40 and t != 100]
+
+
+def test_corrections_of_a_document_are_acts_on_the_seeds(tmp_path):
+    made = detected()
+    made.correct(MoveKeypoints(frame=100, track=1, xy={"left_hip": (90, 90)}))
+    acts = corrections_in(written(made, tmp_path / "d.json"))
+    assert [(a.frame, a.track, dict(a.xy)) for a in acts] == [(100, 1, {"left_hip": (90, 90)})]
+    other = detected()
+    other.correct(*acts)
+    assert marks(other) == marks(made)
+
+
+def test_two_documents_that_share_their_seeds_differ_in_nothing(tmp_path):
+    back = written(detected(), tmp_path / "d.json")
+    assert diff(back, back) == []
+    assert corrections_in(back) == []
+
+
+def test_estimates_of_a_part_of_a_video_say_nothing_about_the_rest(tmp_path):
+    made = detected()
+    list(made.propagate(0, 30))
+    tracks = made.tracks.copy()
+    other = session()
+    other.load(tracks)
+    assert said(other) == said(made)
 
 
 def test_nearly_equal_ways_to_go_on_are_shown_first():

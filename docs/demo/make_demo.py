@@ -3,8 +3,8 @@
     python docs/demo/make_demo.py
 
 Reads ``../shared/data/p2s_multi_cam01`` (BSD-3-Clause, see LICENSE-pose2sim.txt), halves the
-size, keeps every frame, and takes the labels of every 20th frame and of the last one as the
-annotator's corrections.
+size, keeps every frame, and takes the labels of every 20th frame and of the last one as anchors
+for those who want to begin with labelled frames. ``make_corrections.py`` makes the rest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NOTE = (
 
 
 def main() -> None:
-    """Write clip.mp4, labels.json and corrections.json beside this file."""
+    """Write clip.mp4, labels.json and anchors.json beside this file."""
     document = read_document(SOURCE / "annotations.json")
     with open_frames(SOURCE / "frames.mp4") as frames:
         size = (round(frames.width * SCALE), round(frames.height * SCALE))
@@ -49,7 +49,7 @@ def main() -> None:
     small = replace(document, tracks=scaled, video=video, area=area, extra=extra)
     write_document(HERE / "labels.json", small)
     anchors = sorted({*range(0, len(tracks), EVERY), len(tracks) - 1})
-    write_document(HERE / "corrections.json", replace(small, tracks=_only(scaled, anchors)))
+    write_document(HERE / "anchors.json", replace(small, tracks=_only(scaled, anchors)))
 
 
 def _only(tracks: PoseTracks, frames: list[int]) -> PoseTracks:

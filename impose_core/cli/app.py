@@ -11,6 +11,7 @@ import typer
 from impose_core.cli import doctor_report
 from impose_core.cli.detect import Found, detect_people
 from impose_core.cli.doctor import print_doctor
+from impose_core.cli.engines import READERS
 from impose_core.cli.evaluate import AUTO, Request, evaluate_files
 from impose_core.cli.outcome import reported
 from impose_core.cli.propagate import Outputs, propagate_video
@@ -55,9 +56,20 @@ def _root(
 def propagate(
     video: Video,
     anchors: Annotated[
-        Path, typer.Option(help="Annotations (COCO keypoints of a video) of some frames.")
+        Path,
+        typer.Option(
+            help="Annotations (COCO keypoints of a video) of some frames, or what 'detect' wrote."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Write the annotations of every frame here.")],
+    corrections: Annotated[
+        Path | None,
+        typer.Option(help="Likewise: human points on top of the anchors, of the same persons."),
+    ] = None,
+    reader: Annotated[
+        str,
+        typer.Option(help=f"Looks at the frames between: {', '.join(READERS)}."),
+    ] = READERS[0],
     overlay: Overlay = None,
     sheet: Sheet = None,
     plot: Plot = None,
@@ -78,11 +90,21 @@ def propagate(
 ) -> None:
     """Carry human marks on a few frames to all frames, for every person.
 
-    Human points leave exactly as they came. Ctrl-C keeps the frames done so far.
+    Human points leave exactly as they came. Ctrl-C keeps the frames done so far. The reader
+    helps with people; persons with other joints than it knows are carried without it.
     """
     outputs = Outputs(out=out, overlay=overlay, sheet=sheet, plot=plot, journal=journal)
     with reported(as_json=as_json):
-        propagate_video(video, anchors, outputs, start=start, last=last, as_json=as_json)
+        propagate_video(
+            video,
+            anchors,
+            corrections,
+            outputs,
+            reader=reader,
+            start=start,
+            last=last,
+            as_json=as_json,
+        )
 
 
 @app.command()

@@ -11,21 +11,20 @@ from typing import Any
 import numpy as np
 import typer
 
+from impose_core.cli.engines import engine_of
 from impose_core.cli.files import check_outputs
 from impose_core.cli.outcome import uninterrupted
 from impose_core.cli.pictures import progress, spread, write_overlay, write_sheet
-from impose_core.engine import Engine
 from impose_core.errors import Cancelled
 from impose_core.frames import FrameSource, ImageFolder, open_frames
 from impose_core.io.coco import PoseDocument, VideoInfo, write_document
 from impose_core.io.documents import Extra
 from impose_core.poses import Origin, PoseTracks
-from impose_core.readers.movenet import MoveNet
 from impose_core.session import Session
 from impose_core.skeleton import COCO17
 from impose_core.stopwatch import Stopwatch
 
-STAGES = ("decode", "detect", "follow", "track", "read", "estimate", "write", "draw")
+STAGES = ("decode", "detect", "follow", "track", "rivals", "read", "estimate", "write", "draw")
 """In the order in which a frame passes them."""
 
 
@@ -51,7 +50,7 @@ def detect_people(video: Path, found: Found, *, every: int, as_json: bool) -> No
     check_outputs(found.by_option(), inputs=[video])
     with (
         open_frames(video) as frames,
-        Session(frames, skeleton=COCO17, engine=Engine(reader=MoveNet())) as session,
+        Session(frames, skeleton=COCO17, engine=engine_of("movenet")) as session,
     ):
         for _ in progress(session.detect(every=every), total=len(frames), what="detect"):
             pass

@@ -1,9 +1,9 @@
-"""``impose propagate``: marks of a few frames in, poses of all frames out."""
+"""``impose propagate``: marks or seeds of a few frames in, poses of all frames out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import typer
 
+from impose_core.cli.engines import engine_of, reader_used
 from impose_core.cli.files import check_outputs, read_annotations
 from impose_core.cli.outcome import uninterrupted
 from impose_core.cli.pictures import progress, spread, write_overlay, write_plot, write_sheet
+from impose_core.corrections import Correction, MoveKeypoints, clicks, corrections_in
 from impose_core.errors import Cancelled, FrameOutOfRange, UsageError
 from impose_core.frames import FrameSource, ImageFolder, open_frames
 from impose_core.io.coco import PoseDocument, write_document
@@ -21,7 +23,7 @@ from impose_core.poses import Origin, PoseTracks
 from impose_core.session import Session
 from impose_core.stopwatch import Stopwatch
 
-STAGES = ("decode", "track", "read", "estimate", "write", "draw")
+STAGES = ("decode", "track", "rivals", "read", "estimate", "write", "draw")
 """In the order in which a frame passes them."""
 
 
@@ -43,8 +45,10 @@ class Outputs:
 def propagate_video(
     video: Path,
     anchors: Path,
+    corrections: Path | None,
     outputs: Outputs,
     *,
+    reader: str,
     start: int,
     last: int | None,
     as_json: bool,
@@ -54,16 +58,23 @@ def propagate_video(
     Raises:
         Cancelled: on an interrupt; the frames done so far are in ``outputs.out``.
     """
-    check_outputs(outputs.by_option(), inputs=[video, anchors])
+    inputs = [video, anchors] if corrections is None else [video, anchors, corrections]
+    check_outputs(outputs.by_option(), inputs=inputs)
+    engine = engine_of(reader)
     with open_frames(video) as frames:
         document = _naming_images(read_annotations(anchors, frames), frames)
+        acts = _acts(corrections, frames)
         indices = _indices(start, last, len(frames))
-        with Session(frames, skeleton=document.tracks.skeleton, journal=outputs.journal) as session:
+        skeleton = document.tracks.skeleton
+        with Session(frames, skeleton=skeleton, engine=engine, journal=outputs.journal) as session:
             session.load(document.tracks)
             marks = session.tracks.copy()
-            if not (marks.origin == Origin.HUMAN).any():
+            if acts:
+                _correct(session, acts)
+                marks = _marks(session, frames)
+            if not np.isfinite(marks.xy).all(-1).any():
                 raise UsageError(
-                    f"Expected {anchors} to hold human points, got none.",
+                    f"Expected {anchors} to hold human points or detected ones, got none.",
                     hint="Mark every person on at least one frame.",
                 )
             watch = Stopwatch()
@@ -77,8 +88,35 @@ def propagate_video(
                 _draw(outputs, frames, session.tracks, marks, indices)
             spent = {**session.seconds, **watch.seconds}
             seconds = {stage: spent[stage] for stage in STAGES if stage in spent}
-            report = _report(frames, session, marks, indices, seconds, outputs)
+            used = {"reader": reader_used(engine, skeleton), "clicks": sum(map(clicks, acts))}
+            report = _report(frames, session, marks, indices, seconds, outputs, used)
     typer.echo(json.dumps(report) if as_json else _table(report))
+
+
+def _acts(corrections: Path | None, frames: FrameSource) -> list[Correction]:
+    """What a human says on top of the anchors."""
+    if corrections is None:
+        return []
+    acts = corrections_in(read_annotations(corrections, frames).tracks)
+    if not acts:
+        raise UsageError(f"Expected {corrections} to hold human points, got none.")
+    return acts
+
+
+def _correct(session: Session, acts: Sequence[Correction]) -> None:
+    """Let the session take ``acts`` as if they were made on what it shows: how far a click moves
+    a joint says something about the others."""
+    for frame in sorted({act.frame for act in acts if isinstance(act, MoveKeypoints)}):
+        for _ in session.propagate(frame, frame + 1):
+            pass
+    session.correct(*acts)
+
+
+def _marks(session: Session, frames: FrameSource) -> PoseTracks:
+    """The marks of ``session`` alone, without any estimate."""
+    bare = Session(frames, skeleton=session.tracks.skeleton)
+    bare.restore(session.snapshot())
+    return bare.tracks.copy()
 
 
 def _indices(start: int, last: int | None, count: int) -> range:
@@ -120,12 +158,17 @@ def _estimated(marks: PoseTracks, tracks: PoseTracks, done: range) -> PoseTracks
 
 
 def _write(path: Path, document: PoseDocument, tracks: PoseTracks, done: range) -> None:
-    """Write ``tracks`` in the place of the document's, and all else as it came."""
+    """Write ``tracks`` in the place of the document's, and all else as it came.
+
+    Areas are a human's where a human spoke; those of estimates follow from the new ones.
+    """
     area = np.full(tracks.box.shape[:2], np.nan)
+    given = (document.tracks.origin == Origin.HUMAN).any(-1)
     columns = {track: n for n, track in enumerate(document.tracks.track_id.tolist())}
     for n, track in enumerate(tracks.track_id.tolist()):
         if track in columns:
-            area[:, n] = document.area[:, columns[track]]
+            at = columns[track]
+            area[:, n] = np.where(given[:, at], document.area[:, at], np.nan)
     listed = {*done, *(document.extra.listed or ())}
     extra = replace(
         document.extra, listed=None if len(listed) == len(tracks) else tuple(sorted(listed))
@@ -165,8 +208,10 @@ def _report(
     indices: range,
     seconds: Mapping[str, float],
     outputs: Outputs,
+    used: Mapping[str, Any],
 ) -> dict[str, Any]:
     human = marks.origin == Origin.HUMAN
+    seeds = (marks.origin == Origin.DETECTED) & np.isfinite(marks.xy).all(-1)
     drawing = seconds["draw"]
     return {
         "video": frames.name,
@@ -176,6 +221,8 @@ def _report(
         "persons": len(marks.track_id),
         "anchors": int(human.any((1, 2)).sum()),
         "human_joints": int(human.sum()),
+        "detected_joints": int(seeds.sum()),
+        **used,
         "seconds": {stage: round(s, 4) for stage, s in seconds.items()},
         "frames_per_second": round(len(indices) / max(sum(seconds.values()) - drawing, 1e-9), 1),
         "review": [
@@ -197,12 +244,22 @@ def _report(
     }
 
 
+def _anchors(report: Mapping[str, Any]) -> str:
+    said = f"{report['anchors']} frames, {report['human_joints']} human joints"
+    if report["clicks"]:
+        said += f" ({report['clicks']} clicks)"
+    if report["detected_joints"]:
+        said += f", {report['detected_joints']} detected ones"
+    return said
+
+
 def _table(report: Mapping[str, Any]) -> str:
     seconds = {stage: s for stage, s in report["seconds"].items() if stage != "draw" or s >= 0.01}
     rows = [
         ("frames", f"{report['frames']} ({report['from']} to {report['to']})"),
         ("persons", str(report["persons"])),
-        ("anchors", f"{report['anchors']} frames, {report['human_joints']} human joints"),
+        ("anchors", _anchors(report)),
+        ("reader", report["reader"]),
         ("seconds", "   ".join(f"{stage} {s:.2f}" for stage, s in seconds.items())),
         ("speed", f"{report['frames_per_second']:.0f} frames/s, drawing apart"),
     ]

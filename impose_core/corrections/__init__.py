@@ -5,7 +5,7 @@ A verb (``verbs``) enters by :func:`patch_of` (``patches``). The act of the verb
 the marks it leaves, which become a patch (``changes``).
 """
 
-from impose_core.corrections.document_diff import diff
+from impose_core.corrections.document_diff import corrections_in, diff
 from impose_core.corrections.document_marks import marks_from_tracks
 from impose_core.corrections.json_form import correction_from_json, correction_to_json
 from impose_core.corrections.patches import patch_of
@@ -37,6 +37,7 @@ __all__ = [
     "clicks",
     "correction_from_json",
     "correction_to_json",
+    "corrections_in",
     "diff",
     "marks_from_tracks",
     "patch_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,31 @@ SAME_PLACE = 0.01
 """Pixels: documents that differ by less say the same."""
 
 
+def corrections_in(tracks: PoseTracks) -> list[Correction]:
+    """The human points and flags of a document as acts on persons of the same ids.
+
+    Estimates, seeds and boxes in it are not looked at: a document of corrections may be one of
+    results in which somebody moved a few joints.
+    """
+    human = np.equal(tracks.origin, Origin.HUMAN)
+    said = replace(
+        tracks,
+        xy=np.where(human[..., None], tracks.xy, np.nan),
+        visibility=np.where(human, tracks.visibility, Visibility.ABSENT).astype(np.uint8),
+        box=np.full_like(tracks.box, np.nan),
+    )
+    nobody = PoseTracks.empty(
+        frames=len(tracks), track_id=tracks.track_id.tolist(), skeleton=tracks.skeleton
+    )
+    return diff(nobody, said)
+
+
 def diff(before: PoseTracks, after: PoseTracks) -> list[Correction]:
     """The corrections that turn one document of a video into another.
 
     Both must have the same skeleton and number of frames. A joint that moved by less than a
-    hundredth of a pixel did not move; one that lost its position is absent. A person without
+    hundredth of a pixel did not move, and nobody speaks of it, be it an estimate or a seed of
+    the detector in either; one that lost its position is absent. A person without
     any joint is nobody. Marks that say what ``before`` says then say what ``after`` says, but
     for what no verb expresses: a box that went, and a joint no longer said to be absent.
 

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impose_core.corrections import MoveKeypoints
+from impose_core.engine import Engine
 from impose_core.errors import UsageError
 from impose_core.evaluation.baselines import Method, Tracks, hold, linear
 from impose_core.evaluation.oks import Floats
 from impose_core.frames import FrameSource
 from impose_core.poses import Visibility
+from impose_core.readers.movenet import MoveNet
 from impose_core.review import suggestions
 from impose_core.session import Session
 from impose_core.skeleton import Skeleton
@@ -60,9 +62,10 @@ class AnnotationTool(Protocol):
 class SessionTool:
     """Our own: a :class:`Session`. Person n of the truth is track n + 1."""
 
-    name = "impose"
-
-    def __init__(self, session: Session, *, frames: int, persons: int) -> None:
+    def __init__(
+        self, session: Session, *, frames: int, persons: int, name: str = "impose"
+    ) -> None:
+        self.name = name
         self._session, self._frames, self._persons = session, frames, persons
 
     def place(self, placements: Sequence[Placement]) -> None:
@@ -125,8 +128,8 @@ class MethodTool:
         return []
 
 
-ENGINES = ("impose", "hold", "linear", "forward", "average")
-"""Names for :func:`annotation_tool`."""
+ENGINES = ("impose", "impose+reader", "hold", "linear", "forward", "average")
+"""Names for :func:`annotation_tool`; "impose" alone has nothing but tracks."""
 
 
 def annotation_tool(
@@ -144,9 +147,10 @@ def annotation_tool(
     Raises:
         UsageError: if there is no such engine.
     """
-    if engine == "impose":
-        session = Session(video, skeleton=skeleton)
-        return SessionTool(session, frames=frames, persons=persons)
+    if engine in ("impose", "impose+reader"):
+        reader = MoveNet() if engine == "impose+reader" else None
+        session = Session(video, skeleton=skeleton, engine=Engine(reader=reader))
+        return SessionTool(session, frames=frames, persons=persons, name=engine)
     methods: dict[str, Method] = {"hold": hold, "linear": linear}
     if engine in ("forward", "average"):
         methods[engine] = Tracks(video, way="forward" if engine == "forward" else "average")
