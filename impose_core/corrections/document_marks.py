@@ -92,7 +92,7 @@ def _gone(
     """
     if not seeded.any():
         return
-    told = human.any(-1)
+    told = np.asarray(human.any(-1))
     marked = np.flatnonzero(seeded.any(-1) | told)
     edges = np.flatnonzero(np.diff(np.concatenate([[True], shown.any(-1), [True]]).astype(np.int8)))
     for start, stop in edges.reshape(-1, 2).tolist():
