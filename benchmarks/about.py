@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 import warnings
 from importlib import metadata
+from pathlib import Path
 
 from benchmarks import cost
 from benchmarks.clips import DATA
@@ -20,6 +22,18 @@ def about(command: str) -> dict[str, object]:
         "machine": f"{platform.machine()}, 2 shared cores; {cost.threads()}",
         "command": command,
     }
+
+
+def commit() -> str:
+    """The commit of the code, with a plus if files differ from it; "unknown" without git."""
+    command = ["git", "describe", "--always", "--abbrev=7", "--dirty=+"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
 
 
 def need_data() -> None:

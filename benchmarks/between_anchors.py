@@ -104,7 +104,14 @@ def scored(clip: Clip, gap: int, propagation: Propagation, config: Config | None
     taken = Taken(forward=nobody, backward=nobody)
     unread = Readings.none(len(nodes.frame))
     chains = chains_of(
-        spans, nodes, propagation.evidence, estimates, taken, unread, config.tracking
+        spans,
+        nodes,
+        propagation.evidence,
+        estimates,
+        taken,
+        unread,
+        config.tracking,
+        seed_deviation=config.estimate.seed_deviation,
     )
     tracks = {
         "linear": _linear(chains, nodes.span),

@@ -159,13 +159,14 @@ def memory() -> dict[str, float]:
         early = largest = 0.0
         for result in session.propagate():
             if result.frame == 500:
-                early = _resident()
+                early = resident()
             if result.frame % 250 == 0:
-                largest = max(largest, _resident())
-    return {"frames": 10_000.0, "after_500_mib": early, "largest_mib": max(largest, _resident())}
+                largest = max(largest, resident())
+    return {"frames": 10_000.0, "after_500_mib": early, "largest_mib": max(largest, resident())}
 
 
-def _resident() -> float:
+def resident() -> float:
+    """Memory of this process, MiB."""
     with open("/proc/self/statm") as file:  # noqa: PTH123 - a kernel file
         return int(file.read().split()[1]) * resource.getpagesize() / 2**20
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.clips import DATA, real_clip
+from benchmarks.remembering import Remembering, the_reader
 from impose_core.click_seeds import seeds_of_clicks
 from impose_core.corrections import MoveKeypoints, VideoShape, marks_from_tracks, patch_of
 from impose_core.engine import Engine
@@ -40,8 +41,6 @@ from impose_core.marks import Marks
 from impose_core.one_click import Neighbours, look, repair, repair_body, views_of
 from impose_core.pose_sets import Instances, LabelledFrame, PoseSequence, PoseSet
 from impose_core.poses import Origin, Visibility
-from impose_core.readers import Candidates
-from impose_core.readers.movenet import MoveNet
 from impose_core.session import Session
 from impose_core.skeleton import COCO17
 
@@ -49,6 +48,7 @@ SIGMAS: Final = np.asarray(COCO17.sigmas)
 CLIPS: Final = ("p2s_multi_cam01", "p2s_multi_cam03", "human_dance17")
 BAD: Final = 0.75
 """OKS below which a zero-click body is a bad one."""
+DATASETS: Final = ("lspet_500", *CLIPS)
 METHODS: Final = ("one joint", "read again", "body")
 MOST: Final = 4
 """C_0 to C_4."""
@@ -65,34 +65,6 @@ class Material:
     name: str
     labels: PoseSet
     pixels: Pixels
-
-
-class Remembering:
-    """A reader that does not read the same pixels twice."""
-
-    def __init__(self, reader: MoveNet) -> None:
-        self.name, self.skeleton, self._reader = reader.name, reader.skeleton, reader
-        self._seen: dict[tuple[int, tuple[int, ...]], tuple[Floats, Floats]] = {}
-
-    def views(self, extents: Floats) -> NDArray[np.int64]:
-        """As the reader's."""
-        return self._reader.views(extents)
-
-    def read(self, images: Any, views: NDArray[np.int64]) -> Candidates:
-        """As the reader's."""
-        found = [self._one(image, view) for image, view in zip(images, views, strict=True)]
-        return Candidates(xy=np.stack([f[0] for f in found]), score=np.stack([f[1] for f in found]))
-
-    def _one(self, image: NDArray[np.uint8], view: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        key = (hash(image.tobytes()), tuple(int(v) for v in view))
-        if key not in self._seen:
-            seen = self._reader.read([image], view[None])
-            self._seen[key] = (seen.xy[0], seen.score[0])
-        return self._seen[key]
-
-    def detect(self, image: NDArray[np.uint8]) -> Any:
-        """As the reader's."""
-        return self._reader.detect(image)
 
 
 def lspet(*, first: int, step: int) -> Material:
@@ -345,7 +317,7 @@ def measure_between_anchors(name: str, *, gap: int = 15, frames: int = 91) -> di
     session.load(human)
     for _ in session.propagate():
         pass
-    shown, reader = session.tracks, MoveNet()
+    shown, reader = session.tracks, the_reader()
     video = VideoShape(frames=frames, width=pixels.width, height=pixels.height)
     marks = Marks(len(truth.skeleton))
     marks.apply(marks_from_tracks(human, marks, truth.skeleton, video))
@@ -400,20 +372,23 @@ def others_line(row: dict[str, Any]) -> str:
     return f"| {row['data']} | {row['bodies']} | {row['n']} | {cells} | {100 * drop:.0f} % |"
 
 
-def run() -> dict[str, Any]:
-    """Everything, JSON-ready."""
-    reader = Remembering(MoveNet())
-    others = [lspet(first=1, step=2), *(clip(name, step=5) for name in CLIPS)]
-    clicked = [lspet(first=1, step=4), *(clip(name, step=10) for name in CLIPS)]
+def run(name: str, *, full: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """The rows of one lot of data by question, JSON-ready.
+
+    Args:
+        name: one of :data:`DATASETS`.
+        full: measure the other joints on twice as many images.
+    """
+    if name == "lspet_500":
+        clicked, others = lspet(first=1, step=4), lspet(first=1, step=2 if full else 4)
+    else:
+        clicked, others = clip(name, step=10), clip(name, step=5 if full else 10)
+    reader = the_reader()
     return {
-        "others": _all(measure_others(m, reader) for m in others),
-        "clicks": _all(measure_clicks(m, reader) for m in clicked),
-        "between_anchors": [measure_between_anchors(n) for n in CLIPS[:2]],
+        "others": measure_others(others, reader),
+        "clicks": measure_clicks(clicked, reader),
+        "between_anchors": [measure_between_anchors(name)] if name in CLIPS[:2] else [],
     }
-
-
-def _all(parts: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    return [row for part in parts for row in part]
 
 
 def main() -> None:
@@ -421,7 +396,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
     out = parser.parse_args().out
-    results = run()
+    results: dict[str, list[dict[str, Any]]] = {}
+    for name in DATASETS:
+        for question, rows in run(name, full=True).items():
+            results.setdefault(question, []).extend(rows)
     print(*results["between_anchors"], sep="\n")
     if out:
         out.write_text(json.dumps(results, indent=1) + "\n")

@@ -33,10 +33,9 @@ FOUND = 0.5
 """OKS above which somebody was found."""
 
 
-def measure(names: Sequence[str] = CLIPS, *, every: int = DETECT_EVERY) -> list[dict[str, Any]]:
-    """A JSON-ready row for each clip."""
-    reader = MoveNet()
-    return [_row(clip_named(name), reader, every) for name in names]
+def measure(name: str, *, every: int = DETECT_EVERY) -> dict[str, Any]:
+    """A JSON-ready row."""
+    return _row(clip_named(name), MoveNet(threads=1), every)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -153,4 +152,4 @@ def _poses(tracks: PoseTracks, clip: Clip, area: NDArray[np.float64] | None) -> 
 
 
 if __name__ == "__main__":
-    print("\n".join(table(measure(sys.argv[1:] or CLIPS))))
+    print("\n".join(table([measure(name) for name in sys.argv[1:] or CLIPS])))
