@@ -10,6 +10,7 @@ import pytest
 
 from impose_core.frames import open_frames
 from impose_core.io.coco import read_document
+from impose_core.poses import Origin
 from impose_core.session import Session
 
 DEMO = Path(__file__).parents[1] / "docs" / "demo"
@@ -63,3 +64,12 @@ def test_reported_deviations_tell_good_joints_from_bad_ones(estimate):
     sure = deviation < np.quantile(deviation, 0.5)
     doubtful = deviation > np.quantile(deviation, 0.9)
     assert error[doubtful].mean() > 3 * error[sure].mean()
+
+
+def test_the_shipped_clicks_are_few_and_where_the_labels_say():
+    clicks = read_document(DEMO / "corrections.json").tracks
+    labels = read_document(DEMO / "labels.json").tracks
+    placed = np.argwhere(clicks.origin == Origin.HUMAN).tolist()
+    assert len(placed) == 12
+    for t, n, k in placed:
+        assert clicks.xy[t, n, k].tolist() in labels.xy[t, :, k].tolist()
