@@ -369,7 +369,7 @@ def others_line(row: dict[str, Any]) -> str:
     error = row["error"]
     drop = 1 - error["body"] / error["one joint"]
     cells = " | ".join(f"{error[m]:.3f}" for m in (*METHODS, "body, no click"))
-    return f"| {row['data']} | {row['bodies']} | {row['n']} | {cells} | {100 * drop:.0f} % |"
+    return f"| {row['data']} | {row['bodies']} | {row['n']} | {cells} | {round(100 * drop)} % |"
 
 
 def run(name: str, *, full: bool = False) -> dict[str, list[dict[str, Any]]]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import ablation_page, simulated_page
+from benchmarks import ablation_page, readings_page, simulated_page
 from benchmarks.between_anchors import METHODS
 from benchmarks.clips import REAL, TUNED_ON
 from benchmarks.store import ABLATION, RESULTS, read
+from benchmarks.with_readings import METHODS as WITH_READINGS
 
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "docs" / "benchmarks.md"
@@ -31,12 +32,19 @@ def write_page() -> None:
 def write_readme() -> None:
     """Put the headline figures between the README's markers."""
     rows = read(RESULTS)["real"]
-    lines = ["| clip | gap | frames x persons | linear | IMPose |", "|---|---|---|---|---|"]
+    lines = [
+        "| clip | gap | frames x persons | linear | IMPose, tracks | with the pose reader |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in rows:
         if row["gap"] > FIRST_GAP:
             linear, ours = row["methods"]["linear"][0], row["methods"]["estimate"][0]
+            third = (
+                f"{row['readings']['methods'][WITH_READINGS[0]][0]:.3f}" if row["readings"] else "–"
+            )
             lines.append(
-                f"| {row['clip']} | {row['gap']} | {row['n']} | {linear:.3f} | {ours:.3f} |"
+                f"| {row['clip']} | {row['gap']} | {row['n']} | {linear:.3f} | {ours:.3f} "
+                f"| {third} |"
             )
     begin, end = "<!-- figures:start -->", "<!-- figures:end -->"
     text = README.read_text()
@@ -76,6 +84,7 @@ def page(results: dict[str, Any]) -> list[str]:
     mean = {key: float(np.mean([r[key] for r in crowd])) for key in crowd[0] if key != "clip"}
     lowered = sum(r["captured_with_rule"] < r["captured"] for r in crowd)
     about_lines = [f"- {key}: {value}" for key, value in results["about"].items()]
+    about_lines += [f"- {line}" for line in _how(results)]
     digests = {r["clip"]: r["digest"] for r in real_rows}
     return [
         "# Benchmarks",
@@ -103,6 +112,10 @@ def page(results: dict[str, Any]) -> list[str]:
         f"Calibration, mean over gaps 15 and 30: tuned-on clips {pooled(real_rows, TUNED_ON)}, "
         f"other clips {pooled(real_rows, others)}.",
         "",
+        *readings_page.between_section(real_rows, scenes),
+        *readings_page.anchor_section(results["one_anchor"]),
+        *readings_page.zero_section(results["zero_clicks"]),
+        *readings_page.click_section(results["one_click"]),
         "## Between anchors, rendered scenes",
         "",
         f"60 frames, anchors every {scenes[0]['gap']}, seeds {scenes[0]['seeds']} averaged;",
@@ -151,4 +164,18 @@ def page(results: dict[str, Any]) -> list[str]:
         f"{c['correction']['share']:.3f} | .05 |",
         "| memory (MiB) after 500 frames, and at most over 10,000 | "
         f"{c['memory']['after_500_mib']:.0f}, {c['memory']['largest_mib']:.0f} | flat |",
+        *readings_page.cost_lines(c["reading"]),
     ]
+
+
+def _how(results: dict[str, Any]) -> list[str]:
+    """The commits that the parts were measured at, and how long it took."""
+    at: dict[str, list[str]] = {}
+    for part, commit in results["commits"].items():
+        at.setdefault(commit, []).append(part)
+    if len(at) == 1:
+        said = [f"commit: {next(iter(at))}"]
+    else:
+        said = [f"commit of {', '.join(parts)}: {commit}" for commit, parts in at.items()]
+    minutes = ", ".join(f"{count} {how}" for how, count in results["minutes"].items())
+    return [*said, f"minutes: {minutes}"]
