@@ -182,7 +182,7 @@ def chains_of(
     Seeds are where they are with ``seed_deviation`` body sizes.
     """
     grid, at = evidence.grid, (nodes.frame, nodes.person, nodes.joint)
-    size = _sizes(spans, grid)
+    size = sizes_of(spans, grid)
     # a track that was taken over passes its checks, but on somebody else's joint
     lost = config.lost_deviation * size[nodes.span] + 1
     forward_deviation, backward_deviation = (
@@ -231,8 +231,8 @@ def _track(
     return track
 
 
-def _sizes(spans: Spans, grid: AnchorGrid) -> Floats:
-    """[C] body size: the larger one of the anchors the span hangs on."""
+def sizes_of(spans: Spans, grid: AnchorGrid) -> Floats:
+    """[C] body size in pixels: the larger one of the anchors each span hangs on."""
     n, k = spans.person, spans.joint
     sizes = np.full((2, len(spans)), -np.inf)
     for row, (frame, speaks) in enumerate(

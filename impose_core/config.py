@@ -64,6 +64,8 @@ class ReadingConfig:
     near: float = 0.15
     """Body sizes, besides the estimate's own deviation: how a place's score fades away from the
     estimate."""
+    claim: float = 0.2
+    """Body sizes: a place so near to where somebody's joint is by its track may be that joint."""
     bias_limit: float = 0.15
     """Body sizes: a reading further from a human point is not biased, it is of something else."""
     mistrust: float = 400.0
@@ -79,10 +81,10 @@ class ReadingConfig:
     drift: float = 10.0
     """Beyond the outermost anchor the variance of steps is so many times what their checks
     say."""
-    closing: float = 20.0
+    closing: float = 8.0
     """Degrees of freedom of the belief that tracks deviate by what their checks say; where they
     miss the far anchor by more, their variance grows (only beside readings, which can tell)."""
-    witness: float = 0.5
+    witness: float = 1.0
     """Share of its log-likelihood that a reading counts for, when tracks are judged by it:
     readings of neighbouring frames are alike."""
     witness_deviation: float = 0.06

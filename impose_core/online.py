@@ -28,7 +28,7 @@ from impose_core.poses import Visibility
 from impose_core.readers import Candidates
 from impose_core.readers.naming import columns, renamed
 from impose_core.reading import Bias, extents_of, missed
-from impose_core.readings import filtered
+from impose_core.readings import claimed, filtered
 from impose_core.skeleton import skeleton_from_names
 
 FORMAT, VERSION = "impose-state", 2
@@ -287,15 +287,24 @@ def _corrected(
     """The persons after what the reader sees on ``image``; joints outside of it are gone."""
     height, width = image.shape[:2]
     after = []
-    for person, seen in zip(persons, _seen(persons, image, engine), strict=True):
+    for n, (person, seen) in enumerate(zip(persons, _seen(persons, image, engine), strict=True)):
         xy, variance, visible = person.xy, person.variance, person.visible
         known = np.flatnonzero(np.isfinite(xy).all(-1))
         if seen is not None and len(known):
             size = np.full(len(known), person.size)
+            everybody = np.stack([other.xy[known] for other in persons], axis=1)
+            score = claimed(
+                seen.xy[known],
+                seen.score[known],
+                np.full(len(known), n),
+                everybody,
+                size,
+                config.estimate.readings,
+            )
             readings = Bias(
                 xy=np.stack([person.bias, person.bias]), wrong=np.stack([person.wrong] * 2)
             ).taken_from(
-                Candidates(xy=seen.xy[known], score=seen.score[known]),
+                Candidates(xy=seen.xy[known], score=score),
                 known,
                 np.zeros(len(known)),
                 config.estimate.readings,

@@ -93,12 +93,15 @@ class Propagation:
         stale |= _shaken(stale, gone, grid)
         self._tracked.known &= ~stale
         if self._reader is not None:
-            self.estimates.known &= ~_seen_otherwise(stale | (grid.kind != old.kind), grid)
+            changed = (stale | (grid.kind != old.kind) | gone).any((1, 2))
+            self.estimates.known &= ~_seen_otherwise(changed, grid)
 
     def estimate(self, start: int, stop: int) -> None:
         """Make the estimates of frames ``start`` to ``stop`` (exclusive) known."""
         with self._watch.stage("estimate"):
             spans = unsolved(self.grid, self.estimates.known, start, stop)
+            if self._reader is not None:
+                spans = self._with_companions(spans, start, stop)
         if not len(spans):
             return
         if self._reader is None:
@@ -128,6 +131,21 @@ class Propagation:
             capacity=self._config.kept_readings,
             config=self._config.estimate.readings,
         )
+
+    def _with_companions(self, spans: Spans, start: int, stop: int) -> Spans:
+        """``spans``, and whatever else is open on their frames: beyond their outermost anchors
+        all joints are filtered together."""
+        while len(spans):
+            opened = spans.only(~spans.bridged)
+            if not len(opened):
+                break
+            wider = _range(opened, start, stop)
+            if wider == (start, stop):
+                break
+            start, stop = wider
+            companions = unsolved(self.grid, self.estimates.known, start, stop)
+            spans = spans.only(spans.bridged) + companions.only(~companions.bridged)
+        return spans
 
     def _with_anchors(self, spans: Spans, start: int, stop: int) -> tuple[int, int]:
         """The frames ``start`` to ``stop`` (exclusive), and the anchors of ``spans``: there the
@@ -216,22 +234,20 @@ def _shaken(
     return np.asarray(bounded & (within > 0))
 
 
-def _seen_otherwise(stale: NDArray[np.bool_], grid: AnchorGrid) -> NDArray[np.bool_]:
-    """[T, N, K]: joints whose readings may differ, since their person is tracked otherwise.
+def _seen_otherwise(changed: NDArray[np.bool_], grid: AnchorGrid) -> NDArray[np.bool_]:
+    """[T, N, K]: joints whose readings may differ, since somebody is tracked otherwise.
 
-    A body is read where all its joints are; and readings of a whole span hang on the bias at its
-    anchors. ``stale`` [T, N, K]: where tracks or anchors are not what they were.
+    A body is read where all its joints are, what is seen there is shared with whoever is near,
+    and readings of a whole span hang on the bias at its anchors. ``changed`` [T]: where some
+    track or anchor is not what it was.
     """
-    changed = stale.any(-1, keepdims=True)
-    until = np.concatenate([np.zeros((1, *changed.shape[1:]), int), np.cumsum(changed, axis=0)])
-    until = np.broadcast_to(until, (len(until), *grid.kind.shape[1:]))
+    until = np.concatenate([[0], np.cumsum(changed)])
     begun = np.where(grid.previous != NO_FRAME, grid.previous, 0)
     ended = np.where(grid.following != NO_FRAME, grid.following, len(grid.kind) - 1)
-    within = np.take_along_axis(until, ended + 1, 0) - np.take_along_axis(until, begun, 0)
-    seen_otherwise = np.asarray(within > 0)
-    # beyond their outermost anchors the joints of a person go together or not at all
+    seen_otherwise = until[ended + 1] > until[begun]
+    # beyond their outermost anchors all joints go together or not at all
     bridged = (grid.kind_at(grid.previous) == Anchor.PLACED) & (
         grid.kind_at(grid.following) == Anchor.PLACED
     )
-    together = (seen_otherwise & ~bridged).any(-1, keepdims=True)
+    together = (seen_otherwise & ~bridged).any((1, 2), keepdims=True)
     return np.asarray(seen_otherwise | (together & ~bridged))

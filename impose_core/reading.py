@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impose_core.anchors import NO_FRAME, Anchor, AnchorGrid
-from impose_core.chains import Nodes, Spans
+from impose_core.chains import Nodes, Spans, sizes_of
 from impose_core.config import ReadingConfig
 from impose_core.estimates import Estimates
 from impose_core.readers.protocol import Candidates, Image, PoseReader
 from impose_core.reading_cache import ReadingCache
-from impose_core.readings import Readings
+from impose_core.readings import Readings, claimed
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -64,8 +64,17 @@ class SpanReader:
         frame, person = _cells(nodes.frame, nodes.person)
         seen = self._seen(frame, person, _places(frame, person, grid, tracked))
         at = seen.of(nodes.frame, nodes.person, nodes.joint)
+        score = claimed(
+            at.xy,
+            at.score,
+            nodes.person,
+            _everybody(nodes, grid, tracked),
+            sizes_of(spans, grid)[nodes.span],
+            self._config,
+        )
         length = np.maximum(spans.last - spans.first, 1)[nodes.span]
         share = (nodes.frame - spans.first[nodes.span]) / length
+        at = Candidates(xy=at.xy, score=score)
         return bias.taken_from(at, nodes.span, share, self._config)
 
     def look(self, frame: int, person: Ints, xy: Floats, cells: tuple[Ints, Ints]) -> Candidates:
@@ -226,6 +235,16 @@ class _Seen:
 
 def _code(frame: Ints, person: Ints) -> Ints:
     return np.asarray(frame, np.int64) << 32 | np.asarray(person, np.int64)
+
+
+def _everybody(nodes: Nodes, grid: AnchorGrid, tracked: Estimates) -> Floats:
+    """[M, N, 2]: where the same joint of every person is on the frame of each node."""
+    first, stop = int(nodes.frame.min()), int(nodes.frame.max()) + 1
+    persons = np.arange(grid.kind.shape[1])
+    frames = np.repeat(np.arange(first, stop), len(persons))
+    xy = _places(frames, np.tile(persons, stop - first), grid, tracked)
+    xy = xy.reshape(stop - first, len(persons), *xy.shape[1:])
+    return np.asarray(xy[nodes.frame - first, :, nodes.joint])
 
 
 def extents_of(xy: Floats) -> Floats:

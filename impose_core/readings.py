@@ -88,6 +88,38 @@ class OneReading:
         return np.asarray((config.nu + 2) / (config.nu + surprise))
 
 
+def claimed(
+    xy: Floats,
+    score: Floats,
+    mine: NDArray[np.int64],
+    claimants: Floats,
+    size: Floats,
+    config: ReadingConfig,
+) -> Floats:
+    """Scores [A, P] of places, shared among all persons whose joint may be there.
+
+    Bodies near each other are in one view, and a reader shows the same wrist to both: it is
+    whose it is nearest to.
+
+    Args:
+        xy: [A, P, 2] pixels, the places.
+        score: [A, P].
+        mine: [A], which of the N claimants asks.
+        claimants: [A, N, 2] pixels, where the same joint of everybody is by now; NaN for those
+            of whom nothing is known.
+        size: [A] pixels, body size.
+        config: how near is near.
+    """
+    if claimants.shape[1] < 2 or not score.shape[1]:
+        return score
+    squared = ((xy[:, :, None] - claimants[:, None]) ** 2).sum(-1)
+    near = 2 * (config.claim * size[:, None, None]) ** 2
+    claim = np.nan_to_num((1 + squared / near) ** -2.0)
+    own = np.take_along_axis(claim, mine[:, None, None], axis=2)[..., 0]
+    total = claim.sum(-1)
+    return np.asarray(score * np.where(own > 0, own / np.where(total > 0, total, 1.0), 1.0))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filtered:
     """M joints after an update: ``xy`` float64 [M, 2] px, ``variance`` float64 [M] px squared,

@@ -17,8 +17,9 @@ from impose_core.config import Config
 from impose_core.estimates import Estimates
 from impose_core.evidence import BACKWARD, FORWARD, EncodedFrames, Steps, follow
 from impose_core.points import PointTracker
+from impose_core.readers import Candidates
 from impose_core.reading import Bias, SpanReader
-from impose_core.readings import Readings, filtered
+from impose_core.readings import Readings, claimed, filtered
 from impose_core.stopwatch import Stopwatch
 
 Ints = NDArray[np.int64]
@@ -101,7 +102,7 @@ class TailFilter:
                 config=self._config.tracking,
             )
         with self._watch.stage("read"):
-            readings = self._look(u, steps, chosen, spans, bias, grid, tracked)
+            readings = self._look(u, steps, size, chosen, spans, bias, grid, tracked)
         floor = (self._config.estimate.step_floor * size) ** 2
         variance = variance + self._config.estimate.readings.drift * (steps.deviation**2 + floor)
         after = filtered(readings, steps.xy, variance, size, self._config.estimate.readings)
@@ -114,6 +115,7 @@ class TailFilter:
         self,
         u: int,
         steps: Steps,
+        size: NDArray[np.float64],
         chosen: Ints,
         spans: Spans,
         bias: Bias,
@@ -121,12 +123,16 @@ class TailFilter:
         tracked: Estimates,
     ) -> Readings:
         n, k = spans.person[chosen], spans.joint[chosen]
-        person, row = np.unique(n, return_inverse=True)
-        placed = grid.kind[u, person] == Anchor.PLACED
-        known = placed | tracked.known[u, person]
-        xy = np.where(placed[..., None], grid.xy[u, person], tracked.xy[u, person])
-        xy = np.where(known[..., None], xy, np.nan)
-        xy[row, k] = steps.xy
-        seen = self._reader.look(u, person, xy, (n, k))
+        everybody = np.arange(grid.kind.shape[1])
+        placed = grid.kind[u] == Anchor.PLACED
+        xy = np.where(placed[..., None], grid.xy[u], tracked.xy[u])
+        xy = np.where((placed | tracked.known[u])[..., None], xy, np.nan)
+        xy[n, k] = steps.xy
+        person = np.unique(n)
+        seen = self._reader.look(u, person, xy[person], (n, k))
+        claimants = xy[everybody[None], k[:, None]]
+        score = claimed(seen.xy, seen.score, n, claimants, size, self._config.estimate.readings)
         share = np.where(spans.forward[chosen], 0.0, 1.0)
-        return bias.taken_from(seen, chosen, share, self._config.estimate.readings)
+        return bias.taken_from(
+            Candidates(xy=seen.xy, score=score), chosen, share, self._config.estimate.readings
+        )
