@@ -1,0 +1,1 @@
+"""IMPose as Nuclio functions for CVAT: a tracker and a detector. See docs/cvat.md."""
