@@ -199,6 +199,8 @@ def _elements(
         raise TooLarge(
             f"Expected '{name}.elements' to hold at most {KEYPOINTS} joints, got {len(elements)}."
         )
+    if value.get("points"):  # CVAT sends none beside elements; they come back, so they must be JSON
+        numbers(value["points"], f"{name}.points", most=2 * KEYPOINTS)
     points, outside, occluded, rests = [], [], [], []
     for k, element in enumerate(elements):
         field = f"{name}.elements[{k}]"

@@ -544,6 +544,19 @@ def test_the_real_entry_points_find_and_follow_people(demo):
         ({"shapes": [{"type": "rectangle", "points": [1, 2]}]}, 400, ["shapes[0].points"]),
         ({"shapes": [{"type": "skeleton"}]}, 400, ["shapes[0].points"]),
         ({"shapes": [{"type": "skeleton", "elements": 5}]}, 400, ["shapes[0].elements"]),
+        (
+            {
+                "shapes": [
+                    {
+                        "type": "skeleton",
+                        "points": [float("nan")],
+                        "elements": [{"points": [1, 2]}],
+                    }
+                ]
+            },
+            400,
+            ["shapes[0].points[0]"],
+        ),
         ({"shapes": [{"type": "skeleton", "elements": [5]}]}, 400, ["shapes[0].elements[0]"]),
         (
             {"shapes": [{"type": "skeleton", "elements": [{"points": [1]}]}]},
