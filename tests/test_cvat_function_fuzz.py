@@ -20,9 +20,12 @@ from hypothesis import strategies as st
 
 from cvat_function.detecting import Detector
 from cvat_function.replies import answered
+from cvat_function.state import digest
 from cvat_function.tracking import Tracker
 from impose_core.engine import Engine
+from impose_core.errors import StateError
 from impose_core.readers import Candidates, Detections
+from impose_core.readers.views import cut, square_views
 from impose_core.skeleton import COCO17
 
 COUNT = int(os.environ.get("IMPOSE_FUZZ", "1500"))
@@ -209,3 +212,36 @@ def test_lists_in_lists_without_end():
     asked(TRACKER, {"image": image(PICTURE), "shapes": [{"type": "skeleton", "x": deep}]})
     asked(TRACKER, {"image": image(PICTURE), "states": [{"format": "x", "y": deep}]})
     asked(TRACKER, b'{"shapes":' + b"[" * 200_000)
+
+
+class Square(Blind):
+    """Looks where the embedded reader looks, and sees the same nothing."""
+
+    def views(self, extents):
+        return square_views(extents)
+
+    def read(self, images, views):
+        for picture, view in zip(images, views, strict=True):
+            cut(picture, view, 16)
+        return super().read(images, views)
+
+
+def test_a_state_forged_with_its_digest_is_still_checked_field_by_field():
+    """Without a key anybody can make a digest: what is in it must do no harm."""
+    engine = Engine(reader=Square())
+    function = Tracker(engine=engine, skeleton=COCO17).answer
+    rng, requests = random.Random(SEED), good_requests()
+    statuses: dict[int, int] = {}
+    for _ in range(min(COUNT, 5000)):
+        body = copy.deepcopy(requests[1])
+        n = rng.randrange(4)
+        kept = {key: value for key, value in body["states"][n].items() if key != "check"}
+        forged = mutated(kept, rng)
+        try:
+            forged["check"] = digest(forged)
+        except StateError:
+            continue
+        body["states"][n] = forged
+        status = asked(function, body)
+        statuses[status] = statuses.get(status, 0) + 1
+    sys.stderr.write(f"forged states: {dict(sorted(statuses.items()))}\n")
