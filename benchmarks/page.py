@@ -115,7 +115,7 @@ def page(results: dict[str, Any]) -> list[str]:
         *readings_page.between_section(real_rows, scenes),
         *readings_page.anchor_section(results["one_anchor"]),
         *readings_page.zero_section(results["zero_clicks"]),
-        *readings_page.click_section(results["one_click"]),
+        *(readings_page.click_section(results["one_click"]) if "one_click" in results else ()),
         "## Between anchors, rendered scenes",
         "",
         f"60 frames, anchors every {scenes[0]['gap']}, seeds {scenes[0]['seeds']} averaged;",
@@ -164,7 +164,7 @@ def page(results: dict[str, Any]) -> list[str]:
         f"{c['correction']['share']:.3f} | .05 |",
         "| memory (MiB) after 500 frames, and at most over 10,000 | "
         f"{c['memory']['after_500_mib']:.0f}, {c['memory']['largest_mib']:.0f} | flat |",
-        *readings_page.cost_lines(c["reading"]),
+        *(readings_page.cost_lines(c["reading"]) if "reading" in c else ()),
     ]
 
 
