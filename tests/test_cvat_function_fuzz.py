@@ -1,6 +1,7 @@
 """Whatever comes, the answer is JSON, and nothing a client sends is our fault.
 
-IMPOSE_FUZZ is how many malformed requests are made (100000 were; see docs/cvat.md).
+IMPOSE_FUZZ is how many malformed requests are made, IMPOSE_FUZZ_SEED what they follow from
+(100000 were made; see docs/cvat.md).
 """
 
 from __future__ import annotations
