@@ -1,7 +1,7 @@
 """The tracker and the detector for CVAT: what CVAT of any version sends, what it gets back.
 
-Requests and answers have the forms of the server code of CVAT 2.15 and 2.73; contexts and events are
-Nuclio's own types.
+Requests and answers have the forms of the server code of CVAT 2.15 and 2.73; contexts and
+events are Nuclio's own types.
 """
 
 from __future__ import annotations
