@@ -147,11 +147,14 @@ def test_malformed_requests_are_refused_in_bounded_time():
     sys.stderr.write(f"{COUNT} malformed requests: {told}, slowest {slowest:.2f} s\n")
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=9), inner),
-    max_leaves=12,
-)
+json_leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
+
+
+def _holding(inner):
+    return st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4)
+
+
+json_values = json_leaves | _holding(json_leaves | _holding(json_leaves | _holding(json_leaves)))
 
 
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
