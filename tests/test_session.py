@@ -320,7 +320,12 @@ def test_undo_restores_every_byte_and_human_joints_never_move(seed):
         states.append(arrays(s.tracks))
         correction = random_correction(rng, s.tracks.track_id.tolist())
         before = len(s._acts)
-        s.correct(correction)
+        try:
+            s.correct(correction)
+        except BadCorrection:  # nobody is there to be split, and nothing follows
+            assert isinstance(correction, SplitIdentity)
+            assert arrays(s.tracks) == states.pop()
+            continue
         if len(s._acts) == before:
             states.pop()
         if isinstance(correction, MoveKeypoints):
