@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impose_core.body_tree import JOINTS, Places, best_bodies
-from impose_core.errors import SkeletonMismatch
 from impose_core.limbs import torso_seen
 from impose_core.poses import PoseTracks, Visibility
 from impose_core.readers import PoseReader
+from impose_core.readers.naming import columns
 from impose_core.readers.protocol import Candidates, Image
 from impose_core.readers.views import cut
 from impose_core.skeleton import COCO17, Skeleton, remap
@@ -29,10 +29,6 @@ Floats = NDArray[np.float64]
 
 TURNS: Final = 4
 """Quarter turns in which a body is read: networks know people who stand."""
-FEWEST_JOINTS: Final = 5
-"""Joints of COCO that a skeleton must have ..."""
-TRUNK: Final = {"left_shoulder", "right_shoulder", "left_hip", "right_hip"}
-"""... and of these one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,14 +201,8 @@ def pose_in_box(
 
 def _coco_of(skeleton: Skeleton) -> NDArray[np.intp]:
     """[17]: each of COCO's joints in ``skeleton``, -1 for none."""
-    there = remap(skeleton, COCO17)
-    shared = {name for name, k in zip(JOINTS, there, strict=True) if k >= 0}
-    if len(shared) < FEWEST_JOINTS or not shared & TRUNK:
-        raise SkeletonMismatch(
-            f"Expected {FEWEST_JOINTS} or more joints of COCO, a shoulder or hip among them, "
-            f"got {sorted(shared)} of skeleton '{skeleton.name}'."
-        )
-    return there
+    columns(skeleton, COCO17)  # refuses what is no body of a person
+    return remap(skeleton, COCO17)
 
 
 def _as_skeleton(found: Repaired, there: NDArray[np.intp], rest: Floats) -> tuple[Floats, Floats]:
