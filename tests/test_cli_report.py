@@ -289,13 +289,21 @@ def test_a_picture_that_is_missing_is_named(write, tmp_path):
     assert "worst_1_impose_worst.png" in text
 
 
+def test_pictures_may_be_in_a_folder_beside_the_document(write, tmp_path):
+    write("a.json", simulation(picture={"file": "worst/wrist.png", "at_target": 0.75}))
+    (tmp_path / "worst").mkdir()
+    picture(tmp_path / "worst" / "wrist.png")
+    page, _ = made(tmp_path)
+    assert "data:image/jpeg;base64," in page
+
+
 def test_pictures_outside_the_folder_are_refused(write, tmp_path):
     folder = tmp_path / "documents"
     folder.mkdir()
     picture(tmp_path / "secret.png")
     document = simulation(picture={"file": "../secret.png"})
     (folder / "a.json").write_text(json.dumps(document))
-    assert "a file name without a folder" in error(folder)["message"]
+    assert "a file in the folder of the document" in error(folder)["message"]
 
 
 def test_what_cannot_be_written_is_refused(write, tmp_path):

@@ -209,6 +209,17 @@ def test_pictures_of_the_worst_poses(simulate, tmp_path):
         assert image.std() > 10
 
 
+def test_a_picture_is_named_as_seen_from_the_document(simulate, tmp_path):
+    arguments = ["--engine", "linear", "--pictures", tmp_path / "worst"]
+    for out, name in (
+        (tmp_path / "effort.json", "worst/worst_linear_worst.png"),
+        (tmp_path / "elsewhere" / "effort.json", "worst_linear_worst.png"),
+    ):
+        out.parent.mkdir(exist_ok=True)
+        (row,) = simulate(*arguments, "--out", out)["rows"]
+        assert row["picture"]["file"] == name
+
+
 def test_without_a_target_reached_there_is_no_picture(simulate, tmp_path):
     arguments = ["--engine", "hold", "--accept", 0.01, "--pictures", tmp_path]
     (row,) = simulate(*arguments)["rows"]

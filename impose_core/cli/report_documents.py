@@ -191,14 +191,14 @@ def _simulation(path: Path, content: Fields, rows: Sequence[Fields]) -> Simulati
 
 
 def _picture(path: Path, name: str, where: str) -> Photograph:
-    if Path(name).name != name:
-        raise _bad(path, where, "a file name without a folder", name)
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise _bad(path, where, "a file in the folder of the document", name)
     try:
         content = (path.parent / name).read_bytes()
     except (OSError, ValueError) as error:
         raise BadDocument(
             f"Expected the picture '{name}' that {path} names to be in {path.parent}, got none.",
-            hint="Give 'impose simulate' that folder as '--pictures' too.",
+            hint="Give 'impose simulate' that folder, or one in it, as '--pictures'.",
         ) from error
     pixels = None
     if content.startswith(_PNG):

@@ -79,7 +79,7 @@ def simulate_video(
     with open_frames(video) as frames:
         _check_length(truth, frames, gt)
         rows = [
-            _row(frames, truth, work, measure, (engine, strategy), skeleton, chosen, pictures)
+            _row(frames, truth, work, measure, (engine, strategy), skeleton, chosen, pictures, out)
             for engine in work.engines
             for strategy in work.strategies
         ]
@@ -169,6 +169,7 @@ def _row(
     skeleton: Skeleton,
     sigmas: Sigmas,
     pictures: Path | None,
+    out: Path | None,
 ) -> dict[str, Any]:
     engine, strategy = names
     length = len(truth[0].on)
@@ -191,8 +192,16 @@ def _row(
         )
     row = figures(done, strategy, seconds=time.perf_counter() - start)
     if pictures is not None and done.poses:
-        name = f"worst_{engine}_{strategy}.png"
+        file = pictures / f"worst_{engine}_{strategy}.png"
         target = min(done.poses)
-        write_picture(pictures / name, frames, truth, done.poses[target], skeleton, sigmas.values)
-        row["picture"] = {"file": name, "at_target": target}
+        write_picture(file, frames, truth, done.poses[target], skeleton, sigmas.values)
+        row["picture"] = {"file": _beside(file, out), "at_target": target}
     return row
+
+
+def _beside(file: Path, out: Path | None) -> str:
+    """The path of ``file`` from the folder of ``out``, if it is in there; else its name."""
+    file = file.resolve()
+    if out is not None and file.is_relative_to(out.resolve().parent):
+        return file.relative_to(out.resolve().parent).as_posix()
+    return file.name
