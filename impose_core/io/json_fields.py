@@ -25,15 +25,23 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     Raises:
         BadDocument: if the file cannot be read, is too large or is no JSON.
     """
-    data = read_bytes(path)
+    return parse_json(read_bytes(path), str(path))
+
+
+def parse_json(data: bytes | str, name: str = "document") -> Any:
+    """What ``data`` holds, likewise; ``name`` is of its source, for the message.
+
+    Raises:
+        BadDocument: if it is no JSON.
+    """
     try:
         return json.loads(data, object_pairs_hook=_no_key_twice)
     except RecursionError as error:
         raise BadDocument(
-            f"Expected '{path}' to be nested at most {MAX_DEPTH} deep, got more."
+            f"Expected '{name}' to be nested at most {MAX_DEPTH} deep, got more."
         ) from error
     except ValueError as error:  # JSON, UTF-8, or a number of thousands of digits
-        raise BadDocument(f"Expected '{path}' to be JSON, got: {error}.") from error
+        raise BadDocument(f"Expected '{name}' to be JSON, got: {error}.") from error
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
