@@ -1,0 +1,138 @@
+"""The shapes on the host's canvas, as plain JSON objects, and how answers take their place there.
+
+``view`` is the host's labeling widget (``anylabeling.views.labeling.label_widget``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from anylabeling.views.labeling.shape import Shape
+from PyQt6.QtCore import QPointF
+
+from impose_xanylabeling.clips import Folders
+from impose_xanylabeling.poses import Json, Key, key_of
+
+
+def plain(shape: Any) -> Json:
+    """A host's shape as its file has it."""
+    said: Json = shape.to_dict()
+    said["points"] = [[float(x), float(y)] for x, y in said["points"]]
+    return said
+
+
+def shapes_of(view: Any) -> list[Json]:
+    """All shapes of the displayed frame, but the host's own marks for models."""
+    found = [plain(shape) for shape in view.canvas.shapes]
+    return [shape for shape in found if not str(shape["label"]).startswith("AUTOLABEL")]
+
+
+def folders_of(view: Any) -> Folders | None:
+    """Where the displayed picture and its JSON file are; None if there is no picture."""
+    if not view.filename or str(view.filename).lower().endswith(".json"):
+        return None
+    labels = view.output_dir or None
+    return str(Path(view.filename).resolve().parent), labels and str(Path(labels).resolve())
+
+
+def selected_persons(view: Any) -> list[int]:
+    """Ids of the persons of whom something is selected, in the order of selection."""
+    keys = [key_of(plain(shape)) for shape in view.canvas.selected_shapes]
+    return list(dict.fromkeys(key[0] for key in keys if key is not None))
+
+
+def put(view: Any, answer: Iterable[Json], *, whole: bool = False, save: bool = True) -> bool:
+    """Put shapes in place by their keys, as one step of the host's undo. The selection stays.
+
+    Args:
+        view: the labeling widget.
+        answer: complete shapes of persons; others in it are left out.
+        whole: persons' shapes that ``answer`` does not name go.
+        save: let the host save the frame. Not needed for what was just read from its file.
+
+    Returns:
+        Whether anything changed.
+    """
+    wanted: dict[Key, Json] = {}
+    for said in answer:
+        key = key_of(said)
+        if key is not None:
+            wanted[key] = said
+    there: dict[Key, Any] = {}
+    for shape in view.canvas.shapes:
+        key = key_of(plain(shape))
+        if key is not None:
+            there.setdefault(key, shape)
+    changed = False
+    for key, said in wanted.items():
+        if key in there:
+            changed |= _set(there[key], said)
+        else:
+            shape = Shape().load_from_dict(said)
+            view.canvas.shapes.append(shape)
+            view.add_label(shape, update_last_label=False, refresh_filters=False)
+            changed = True
+    gone = [shape for key, shape in there.items() if whole and key not in wanted]
+    if gone:
+        _remove(view, gone)
+        changed = True
+    if changed:
+        view.canvas.store_shapes()
+        view.canvas.update()
+        if save:
+            view.set_dirty()
+    view.actions.undo.setEnabled(view.canvas.is_shape_restorable)
+    return changed
+
+
+def put_back(view: Any, count: int) -> None:
+    """Take back the last ``count`` shapes that were drawn, as if they had never been."""
+    for shape in view.canvas.shapes[-count:]:
+        item = view.label_list.find_item_by_shape(shape)
+        if item is not None:
+            view.label_list.remove_item(item)
+    del view.canvas.shapes[-count:]
+    if view.canvas.shapes_backups:
+        view.canvas.shapes_backups.pop()
+    view.canvas.update()
+
+
+def save_first(view: Any) -> bool:
+    """Bring edits that are only in memory to the frame's file; False if that failed."""
+    if not view.dirty:
+        return True
+    saved = bool(view.save_labels(view.get_label_file()))
+    if saved:
+        view.set_clean()
+    return saved
+
+
+def _set(shape: Any, said: Json) -> bool:
+    """Make a host's shape say what an answer says; whether it said something else."""
+    now = plain(shape)
+    same = all(
+        now.get(name) == said.get(name) for name in ("points", "difficult", "score", "impose")
+    )
+    if same:
+        return False
+    shape.points = [QPointF(float(x), float(y)) for x, y in said["points"]]
+    shape.difficult = bool(said.get("difficult"))
+    shape.score = said.get("score")
+    if "impose" in said:
+        shape.other_data["impose"] = said["impose"]
+    else:
+        shape.other_data.pop("impose", None)
+    return True
+
+
+def _remove(view: Any, gone: list[Any]) -> None:
+    view.remove_labels(gone)
+    identities = {id(shape) for shape in gone}
+    keep = [shape for shape in view.canvas.shapes if id(shape) not in identities]
+    view.canvas.shapes = keep
+    view.canvas.selected_shapes = [
+        shape for shape in view.canvas.selected_shapes if id(shape) not in identities
+    ]
+    view.canvas.un_highlight()

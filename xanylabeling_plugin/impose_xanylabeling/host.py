@@ -1,0 +1,128 @@
+"""The seams: where X-AnyLabeling is made to tell us things. Nothing else patches the host.
+
+Each is an attribute that a plain Python program may replace before the window is made; see
+``install``. The host's own behaviour stays, unless ours says that it has done the work.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from impose_xanylabeling.poses import key_of
+from impose_xanylabeling.service_process import Provider
+from impose_xanylabeling.worker import safely
+
+log = logging.getLogger("impose")
+
+
+def install(provider: Provider) -> None:
+    """Prepare the host's classes; every window made after this has IMPose in it."""
+    from anylabeling.views import mainwindow
+    from anylabeling.views.labeling.label_widget import LabelingWidget
+    from anylabeling.views.labeling.shape import Shape
+    from anylabeling.views.labeling.widgets.canvas import Canvas
+
+    from impose_xanylabeling import auto_run
+    from impose_xanylabeling.plugin import Plugin
+
+    def made(window: Any, *_: Any, **__: Any) -> None:
+        window.impose_plugin = Plugin(window, provider)
+
+    _after(mainwindow.MainWindow, "__init__", made)
+    _after(LabelingWidget, "load_file", _told(Plugin.picture_loaded))
+    _after(LabelingWidget, "set_dirty", _told(Plugin.edited))
+    _instead(LabelingWidget, "undo_shape_edit", Plugin.undo_latest)
+    _instead(LabelingWidget, "new_shape", Plugin.box_drawn)
+    _paint_skeletons(Canvas, Shape)
+    auto_run.install()
+
+
+def _plugin(view: Any) -> Any:
+    """Ours, once the window is complete."""
+    return getattr(view, "impose_plugin", None)
+
+
+def _after(owner: type, name: str, told: Callable[..., None]) -> None:
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = original(self, *args, **kwargs)
+        told(self, *args, **kwargs)
+        return answer
+
+    setattr(owner, name, method)
+
+
+def _told(act: Callable[[Any], None]) -> Callable[..., None]:
+    def told(view: Any, *_: Any, **__: Any) -> None:
+        plugin = _plugin(view)
+        if plugin is not None:
+            safely(act)(plugin)
+
+    return told
+
+
+def _instead(owner: type, name: str, act: Callable[[Any], bool]) -> None:
+    """Ask ours first; the host's own runs if ours says False, or fails."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        plugin = _plugin(self)
+        if plugin is not None:
+            try:
+                if act(plugin):
+                    return None
+            except Exception:
+                log.exception("An action of IMPose failed")
+        return original(self, *args, **kwargs)
+
+    setattr(owner, name, method)
+
+
+def _paint_skeletons(canvas_class: Any, shape_class: Any) -> None:
+    from impose_xanylabeling import skeletons
+
+    paint_canvas, paint_shape = canvas_class.paintEvent, shape_class.paint
+    painting: list[Any] = []  # the plugin whose canvas is being painted with skeletons
+
+    @functools.wraps(paint_canvas)
+    def paint_event(self: Any, event: Any) -> None:
+        plugin = _plugin(self.parent)
+        ours = (
+            plugin is not None
+            and plugin.skeletons
+            and plugin.clip is not None
+            and self.pixmap is not None
+            and not self.pixmap.isNull()
+            and not self.is_loading
+        )
+        if not ours:
+            paint_canvas(self, event)
+            return
+        # names and scores of 17 joints a person hide the picture
+        names, scores = self.show_labels, self.show_scores
+        self.show_labels = self.show_scores = False
+        painting.append(plugin)
+        try:
+            paint_canvas(self, event)
+        finally:
+            painting.clear()
+            self.show_labels, self.show_scores = names, scores
+        safely(skeletons.paint)(self, plugin.clip)
+
+    @functools.wraps(paint_shape)
+    def paint(self: Any, painter: Any) -> None:
+        # joints are drawn by the skeleton, those in hand by the host as well
+        if painting and not (self.selected or self.hovered) and self.shape_type == "point":
+            key = key_of({"group_id": self.group_id, "label": self.label, "shape_type": "point"})
+            if key is not None and self.label in painting[0].clip.keypoints:
+                return
+        paint_shape(self, painter)
+
+    canvas_class.paintEvent = paint_event
+    shape_class.paint = paint
