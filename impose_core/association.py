@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,9 +108,43 @@ class Tracklet:
         """The first frame."""
         return self.sightings[0].frame
 
+    @classmethod
+    def begun(cls, body: Sighting) -> Tracklet:
+        """The identity of a newborn."""
+        return cls(known=Identity.of([body], body.person), at=_pose(body), last_seen=body.frame)
+
+    def add(self, body: Sighting, doubt: float) -> None:
+        """``body`` is this one too, later than all before; a human's word names all of it."""
+        if body.person is not None:
+            self.known.person = body.person
+        self.known.add(body)
+        self.at, self.last_seen = _pose(body), body.frame
+        if doubt > 0:
+            self.doubts[body.frame] = doubt
+
+
+class Associator(Protocol):
+    """Tells who is who, look by look. Same input, same identities; it holds no images.
+
+    What a human said (``words``) must hold: a body that is somebody's by a word gets that person's
+    identity and nobody else does, and a firm word that no body fits is a body of its own.
+    """
+
+    def carry(self, source: Any, target: Any, tracker: PointTracker) -> None:
+        """The video goes on by one frame, from one encoded image to the next."""
+        ...
+
+    def step(self, frame: int, sightings: Sequence[Sighting], words: Iterable[Word] = ()) -> None:
+        """Give the bodies of ``frame`` (later than all before) to identities."""
+        ...
+
+    def tracklets(self) -> list[Tracklet]:
+        """All identities, by first frame."""
+        ...
+
 
 class Association:
-    """Assigns the bodies of one frame after another. Holds no images.
+    """The :class:`Associator` that goes by geometry: where joints are followed to, and looks.
 
     Args:
         mirrored: int64 [K], for each joint the one on the other side.
@@ -138,7 +172,7 @@ class Association:
 
     def step(self, frame: int, sightings: Sequence[Sighting], words: Iterable[Word] = ()) -> None:
         """Give the bodies of ``frame`` (later than all before) to the tracklets."""
-        bodies = _labelled(sorted(sightings, key=_place), [w for w in words if w.frame == frame])
+        bodies = labelled(sightings, [w for w in words if w.frame == frame])
         forced = self._forced(bodies)
         free = [b for b in range(len(bodies)) if b not in forced.values()]
         waiting = [t for t in range(len(self._open)) if t not in forced]
@@ -148,16 +182,15 @@ class Association:
         pairs = assigned(similar)
         doubts = doubts_of(similar, pairs)
         for t, b in forced.items():
-            self._take(self._open[t], bodies[b], 0.0)
+            self._open[t].add(bodies[b], 0.0)
         for (t, b), doubt in zip(pairs, doubts, strict=True):
-            self._take(self._open[waiting[t]], bodies[free[b]], doubt)
+            self._open[waiting[t]].add(bodies[free[b]], doubt)
         taken = {free[b] for _, b in pairs} | set(forced.values())
         for b in sorted(set(range(len(bodies))) - taken, key=lambda b: -bodies[b].score.mean()):
             body, there = bodies[b], [bodies[o] for o in sorted(taken)]
             if body.person is not None or not self._is_echo(body, there):
                 taken.add(b)
-                known = Identity.of([body], body.person)
-                self._open.append(Tracklet(known=known, at=_pose(body), last_seen=frame))
+                self._open.append(Tracklet.begun(body))
         self._closed += [t for t in self._open if frame - t.last_seen >= LOST]
         self._open = [t for t in self._open if frame - t.last_seen < LOST]
         self._frame = frame
@@ -177,8 +210,7 @@ class Association:
 
     def tracklets(self) -> list[Tracklet]:
         """All of them, by first frame."""
-        every = self._closed + self._open
-        return sorted(every, key=lambda t: (t.first, _place(t.sightings[0])))
+        return by_first_frame(self._closed + self._open)
 
     def _forced(self, bodies: Sequence[Sighting]) -> dict[int, int]:
         """Tracklet -> body, where a human said who the body is and he is followed already."""
@@ -195,14 +227,6 @@ class Association:
         known = tracklet.known
         alike = likeness((known.limbs, body.limbs), (known.colour, body.colour))
         return near * (LOOKS_COUNT * alike + 1 - LOOKS_COUNT)
-
-    def _take(self, tracklet: Tracklet, body: Sighting, doubt: float) -> None:
-        if body.person is not None:
-            tracklet.known.person = body.person
-        tracklet.known.add(body)
-        tracklet.at, tracklet.last_seen = _pose(body), body.frame
-        if doubt > 0:
-            tracklet.doubts[body.frame] = doubt
 
 
 def pose_similarity(at: Floats, body: Sighting, size: float, reach: float) -> float:
@@ -278,7 +302,12 @@ def joined(tracklets: Sequence[Tracklet], *, looks: Sequence[int]) -> list[Track
         chains[b] = []
     persons = [_chained([tracklets[x] for x in chain]) for chain in chains if chain]
     kept = [p for p in persons if p.person is not None or not _is_spurious(p, looks)]
-    return sorted(kept, key=lambda t: (t.first, _place(t.sightings[0])))
+    return by_first_frame(kept)
+
+
+def by_first_frame(tracklets: Iterable[Tracklet]) -> list[Tracklet]:
+    """``tracklets`` in an order that does not hang on how their bodies came."""
+    return sorted(tracklets, key=lambda t: (t.first, _place(t.sightings[0])))
 
 
 def _is_spurious(person: Tracklet, looks: Sequence[int]) -> bool:
@@ -347,8 +376,10 @@ def _chained(parts: Sequence[Tracklet]) -> Tracklet:
     )
 
 
-def _labelled(bodies: list[Sighting], words: list[Word]) -> list[Sighting]:
-    """The bodies, those a word is about with the person's id, and firm words nobody was seen at."""
+def labelled(sightings: Iterable[Sighting], words: Iterable[Word]) -> list[Sighting]:
+    """The bodies of a frame, in an order that does not hang on how they came: those a word is
+    about with the person's id, and firm words nobody was seen at."""
+    bodies = sorted(sightings, key=_place)
     words = sorted(words, key=lambda w: w.person)
     similar = np.array([[_meant(word, body) for body in bodies] for word in words]).reshape(
         len(words), len(bodies)

@@ -42,6 +42,8 @@ class Sighting:
         colour: float64 [C]: of the clothes on the torso (Lab), NaN where it is not seen.
         person: who it is by a human's word; None where nobody said.
         seen: False for a pose nobody saw but a human pointed at.
+        appearance: float64 [A]: what the reader's network saw of the body; empty if it says
+            nothing.
     """
 
     frame: int
@@ -51,6 +53,7 @@ class Sighting:
     colour: Floats
     person: int | None = None
     seen: bool = True
+    appearance: Floats = field(default_factory=lambda: np.empty(0))
 
     @property
     def speaks(self) -> NDArray[np.bool_]:

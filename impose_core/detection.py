@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from impose_core.association import Association, Tracklet, Word, joined
+from impose_core.association import Association, Associator, Tracklet, Word, joined
 from impose_core.bank import Sighting, colour_signature, limb_signature
 from impose_core.engine import Engine
 from impose_core.errors import UsageError
 from impose_core.frames import FrameSource
+from impose_core.identity_model import IdentityModel
+from impose_core.learned_association import LearnedAssociation
 from impose_core.readers.naming import columns, renamed
 from impose_core.readers.protocol import PoseReader
 from impose_core.skeleton import Skeleton
@@ -58,12 +60,13 @@ class Detection:
         self._columns = columns(skeleton, engine.reader.skeleton)
         self._frames, self._skeleton = frames, skeleton
         self._points, self._watch = engine.points, watch
+        self._identity: IdentityModel | None = engine.identity
         self._seen: dict[int, tuple[Sighting, ...]] = {}
         self.persons: list[Tracklet] = []
 
     def run(self, looks: Sequence[int], words: Sequence[Word]) -> Iterator[Looked]:
         """Look at the frames ``looks`` (ascending) and tell who is who; then see ``persons``."""
-        association = Association(self._skeleton.flip_index())
+        association = self._association()
         wanted, before = set(looks), None
         for frame in range(looks[0], looks[-1] + 1):
             with self._watch.stage("decode"):
@@ -84,11 +87,19 @@ class Detection:
         with self._watch.stage("follow"):
             self.persons = joined(association.tracklets(), looks=looks)
 
+    def _association(self) -> Associator:
+        if self._identity is None:
+            return Association(self._skeleton.flip_index())
+        width, height = self._frames.width, self._frames.height
+        return LearnedAssociation(self._identity, width=width, height=height)
+
     def _look(self, frame: int, image: NDArray[np.uint8]) -> tuple[Sighting, ...]:
         if frame not in self._seen:
             found = self._reader.detect(image)
             xy = renamed(found.xy, self._columns, np.nan)
             score = renamed(found.score, self._columns, 0.0)
+            nothing = np.empty((len(xy), 0))
+            appearance = nothing if found.appearance is None else found.appearance
             self._seen[frame] = tuple(
                 Sighting(
                     frame=frame,
@@ -96,7 +107,8 @@ class Detection:
                     score=s,
                     limbs=limb_signature(p, s, self._skeleton),
                     colour=colour_signature(image, p, s, self._skeleton),
+                    appearance=a,
                 )
-                for p, s in zip(xy, score, strict=True)
+                for p, s, a in zip(xy, score, appearance, strict=True)
             )
         return self._seen[frame]

@@ -37,11 +37,14 @@ class Detections:
         xy: float64 [N, K, 2] pixels of the image.
         score: float64 [N, K], 0 to 1, of each joint.
         candidates: the view of each body the pose was read in.
+        appearance: float64 [N, A]: what the reader's network saw of each body, for a learned
+            identity model; None if it says nothing.
     """
 
     xy: NDArray[np.float64]
     score: NDArray[np.float64]
     candidates: Candidates
+    appearance: NDArray[np.float64] | None = None
 
 
 class PoseReader(Protocol):
