@@ -91,27 +91,40 @@ class Clips:
     def run(self, folders: Folders, verb: str, body: Json, cancelled: Event) -> Iterator[Json]:
         """The stream of ``POST /impose/clips/{clip}/{verb}``.
 
-        One that was cut off is not begun again: what it did not write may be what the user no
-        longer wants.
+        One that was cut off after it had begun is not begun again: the user is told, and decides.
         """
-        # a clip is opened again after a restart before anything of the run has happened
-        self.get(folders, "review?limit=1")
-        client = self._provider.client()
-        yield from client.stream(self._path(client, folders, verb), body, cancelled)
+        for again in (True, False):
+            begun = False
+            try:
+                client = self._provider.client()
+                for event in client.stream(self._path(client, folders, verb), body, cancelled):
+                    begun = True
+                    yield event
+                return
+            except (ServiceDown, ServiceError) as error:
+                if not self._forgotten(error, folders) or begun or not again:
+                    raise
 
     def _twice(self, ask: Any, folders: Folders | None = None) -> Json:
         """Ask; if the service was gone, or does not know the clip any more, once again."""
         try:
             answer: Json = ask(self._provider.client())
-        except ServiceDown:
-            self._open.clear()
-            answer = ask(self._provider.client())
-        except ServiceError as error:
-            if error.code != "unknown_clip" or folders is None:
+        except (ServiceDown, ServiceError) as error:
+            if not self._forgotten(error, folders):
                 raise
-            self._open.pop(folders, None)
             answer = ask(self._provider.client())
         return answer
+
+    def _forgotten(self, error: ServiceDown | ServiceError, folders: Folders | None) -> bool:
+        """Whether the service may know nothing of the clip: it was gone, or says so."""
+        if isinstance(error, ServiceDown):
+            self._provider.lost()
+            self._open.clear()
+            return True
+        if error.code == "unknown_clip" and folders is not None:
+            self._open.pop(folders, None)
+            return True
+        return False
 
     def _path(self, client: Client, folders: Folders, tail: str) -> str:
         if folders not in self._open:

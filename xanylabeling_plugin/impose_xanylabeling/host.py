@@ -7,6 +7,7 @@ Each is an attribute that a plain Python program may replace before the window i
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ def install(provider: Provider) -> None:
     from impose_xanylabeling import auto_run
     from impose_xanylabeling.plugin import Plugin
 
-    def made(window: Any, *_: Any, **__: Any) -> None:
+    def made(window: Any) -> None:
         window.impose_plugin = Plugin(window, provider)
 
     _after(mainwindow.MainWindow, "__init__", made)
@@ -45,20 +46,20 @@ def _plugin(view: Any) -> Any:
     return getattr(view, "impose_plugin", None)
 
 
-def _after(owner: type, name: str, told: Callable[..., None]) -> None:
+def _after(owner: type, name: str, told: Callable[[Any], None]) -> None:
     original = getattr(owner, name)
 
     @functools.wraps(original)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        answer = original(self, *args, **kwargs)
-        told(self, *args, **kwargs)
+        answer = original(self, *_fitting(original, args), **kwargs)
+        told(self)
         return answer
 
     setattr(owner, name, method)
 
 
-def _told(act: Callable[[Any], None]) -> Callable[..., None]:
-    def told(view: Any, *_: Any, **__: Any) -> None:
+def _told(act: Callable[[Any], None]) -> Callable[[Any], None]:
+    def told(view: Any) -> None:
         plugin = _plugin(view)
         if plugin is not None:
             safely(act)(plugin)
@@ -79,9 +80,17 @@ def _instead(owner: type, name: str, act: Callable[[Any], bool]) -> None:
                     return None
             except Exception:
                 log.exception("An action of IMPose failed")
-        return original(self, *args, **kwargs)
+        return original(self, *_fitting(original, args), **kwargs)
 
     setattr(owner, name, method)
+
+
+def _fitting(original: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Of a signal's ``args`` those that a slot takes, as PyQt does for slots it can look into."""
+    kinds = [parameter.kind for parameter in inspect.signature(original).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return args
+    return args[: len(kinds) - 1]  # the first is self
 
 
 def _paint_skeletons(canvas_class: Any, shape_class: Any) -> None:

@@ -45,6 +45,7 @@ class Plugin(QtCore.QObject):
         self.worker = Worker(self)
         self.worker.busy.connect(self._busy)
         self.worker.start()
+        window.statusBar().clearMessage()  # the host's own name and version, which need the room
         self.status = StatusLine(window.statusBar(), self.cancel)
         self.actions = add_actions(self, self.view)
         self.view.canvas.shape_moved.connect(safely(self.joint_dragged))
@@ -125,7 +126,7 @@ class Plugin(QtCore.QObject):
 
     def box(self) -> None:
         """The next rectangle drawn becomes a pose."""
-        if self._frame() is None:
+        if self._ready() is None:
             return
         self.tally.key(time.monotonic())
         self.drawing_box = True
@@ -190,7 +191,7 @@ class Plugin(QtCore.QObject):
     def next_look(self) -> None:
         """Go where a correction helps most and nobody has looked yet."""
         folders = self._folders
-        if folders is None:
+        if folders is None or self._ready() is None:
             return
         self.tally.key(time.monotonic())
         self._submit(
@@ -241,7 +242,7 @@ class Plugin(QtCore.QObject):
 
     def _ask_frame(self, verb: str, body: Json, title: str) -> None:
         """Ask for shapes of the displayed frame, and put them in place."""
-        frame, folders, asked = self._frame(), self._folders, on_canvas.shapes_of(self.view)
+        frame, folders, asked = self._ready(), self._folders, on_canvas.shapes_of(self.view)
         picture = self.view.filename
         if frame is None or folders is None:
             return
@@ -271,7 +272,7 @@ class Plugin(QtCore.QObject):
             self._own_edit = False
 
     def _propagate(self, direction: str) -> None:
-        frame = self._frame()
+        frame = self._ready()
         if frame is not None:
             body = {"frame": frame, "direction": direction, "count": None}
             self._run("propagate", body, "Propagating")
@@ -279,7 +280,7 @@ class Plugin(QtCore.QObject):
     def _run(self, verb: str, body: Json, title: str) -> None:
         """A stream that writes files: progress, cancel, one undo for all of it."""
         folders = self._folders
-        if folders is None or not on_canvas.save_first(self.view):
+        if folders is None or self._ready() is None or not on_canvas.save_first(self.view):
             return
         self.tally.key(time.monotonic())
         whole = {**body, "displayed": None}  # it was saved: its file says all
@@ -308,7 +309,7 @@ class Plugin(QtCore.QObject):
 
     def _identity(self, body: Json) -> None:
         folders = self._folders
-        if folders is None or not on_canvas.save_first(self.view):
+        if folders is None or self._ready() is None or not on_canvas.save_first(self.view):
             return
         self.tally.click(time.monotonic())
         whole = {**body, "displayed": None}
@@ -321,7 +322,7 @@ class Plugin(QtCore.QObject):
 
     def _undo(self, run: str | None) -> None:
         folders = self._folders
-        if folders is None or not on_canvas.save_first(self.view):
+        if folders is None or self._ready() is None or not on_canvas.save_first(self.view):
             return
         self.tally.key(time.monotonic())
         body = {"run": run, "displayed": None}
@@ -447,6 +448,14 @@ class Plugin(QtCore.QObject):
         if self.clip is not None:
             self.status.text.setText(self.tally.line(self.clip.persons, len(self.clip.images)))
 
+    def _ready(self) -> int | None:
+        """The displayed frame; None, and a word about it, if nothing can be asked about it yet."""
+        frame = self._frame()
+        if frame is None and self._folders is not None:
+            self.status.say("The clip is being opened; press again when it is.")
+            self._refresh()
+        return frame
+
     def _frame(self) -> int | None:
         if self.clip is None or not self.view.filename:
             return None
@@ -464,13 +473,13 @@ class Plugin(QtCore.QObject):
 
     def _one_person(self) -> int | None:
         """Who is meant: of whom something is selected, else who is alone, else who is chosen."""
-        if self._frame() is None:
+        if self._ready() is None:
             return None
         chosen = on_canvas.selected_persons(self.view)
         return chosen[0] if chosen else self._choose("Person", set())
 
     def _two_persons(self, question: str) -> tuple[int, int] | None:
-        if self._frame() is None:
+        if self._ready() is None:
             return None
         chosen = on_canvas.selected_persons(self.view)
         if len(chosen) >= 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -35,6 +36,10 @@ class Provider(Protocol):
         """
         ...
 
+    def lost(self) -> None:
+        """A request had no answer: find out whether the service still runs."""
+        ...
+
     def stop(self) -> None:
         """No more requests will come."""
         ...
@@ -49,6 +54,9 @@ class RunningService:
     def client(self) -> Client:
         """Of that service, whether it runs or not."""
         return self._client
+
+    def lost(self) -> None:
+        """Whoever started it may start it again."""
 
     def stop(self) -> None:
         """It is not ours to stop."""
@@ -82,10 +90,20 @@ class ServiceProcess:
                 self._client = self._started()
             return self._client
 
+    def lost(self) -> None:
+        """A process that is about to end has a second to do so."""
+        with self._lock:
+            if self._process is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(1)
+
     def stop(self) -> None:
         """End the process: closing its input asks it to, five seconds later it has to."""
         with self._lock:
-            process, self._process, self._client = self._process, None, None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        process, self._process, self._client = self._process, None, None
         if process is None:
             return
         if process.stdin is not None:
@@ -101,6 +119,7 @@ class ServiceProcess:
         if len(self._starts) == STARTS and now - self._starts[0] < PER_SECONDS:
             raise ServiceDown(f"The service stopped {STARTS} times in a row. {self._words()}")
         self._starts.append(now)
+        self._let_go()  # of one that died
         token = secrets.token_hex(16)
         try:
             process = subprocess.Popen(

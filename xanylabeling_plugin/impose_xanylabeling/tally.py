@@ -43,14 +43,13 @@ class Tally:
         known = list(persons)
         done = max((int(person["frames"]) for person in known), default=0)
         parts = [
-            f"clicks {self.clicks}, keys {self.keys}",
-            f"{self.seconds:.0f} s",
-            f"frames done {done} of {frames}",
+            f"{self.clicks} clicks, {self.keys} keys, {self.seconds:.0f} s",
+            f"{done} of {frames} frames done",
         ]
         for person in known:
             number = int(person["person"])
             parts.append(
-                f"person {number}: {self.clicks_of[number]} clicks, {person['frames']} frames, "
-                f"{person['human_joints']} joints by hand, {person['checked_frames']} checked"
+                f"#{number}: {self.clicks_of[number]} clicks, {person['frames']} frames, "
+                f"{person['human_joints']} by hand"
             )
-        return "  |  ".join(parts)
+        return "   ".join(parts)

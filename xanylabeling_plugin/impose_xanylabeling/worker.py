@@ -46,11 +46,13 @@ class Worker(QtCore.QThread):
         super().__init__(parent)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._now: Job | None = None
+        self._waiting = 0
         # this object lives in the window's thread, so what is sent from the worker is run there
         self._call.connect(self._here, QtCore.Qt.ConnectionType.QueuedConnection)
 
     def submit(self, job: Job) -> Job:
-        """Do it when those before it are done."""
+        """Do it when those before it are done. Called in the window's thread."""
+        self._waiting += 1
         self._jobs.put(job)
         return job
 
@@ -81,9 +83,17 @@ class Worker(QtCore.QThread):
                 log.exception("%s failed", job.title)
                 wrong = error
             self._now = None
-            self._call.emit(lambda job=job, wrong=wrong: job.ended(wrong))
-            if self._jobs.empty():
-                self.busy.emit(None)
+            self._call.emit(lambda job=job, wrong=wrong: self._done(job, wrong))
+
+    def is_idle(self) -> bool:
+        """Whether every answer has arrived. Called in the window's thread."""
+        return self._waiting == 0
+
+    def _done(self, job: Job, wrong: Exception | None) -> None:
+        self._waiting -= 1
+        if self._waiting == 0:
+            self.busy.emit(None)
+        job.ended(wrong)
 
     @QtCore.pyqtSlot(object)
     def _here(self, call: Callable[[], None]) -> None:
