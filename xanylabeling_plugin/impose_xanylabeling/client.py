@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from threading import Event
 from typing import Any, Final
@@ -64,14 +65,11 @@ class Client:
             ServiceError: if it was refused.
             ServiceDown: if there was no whole answer.
         """
-        connection = self._connection(ANSWER_SECONDS)
         try:
-            response = self._sent(connection, method, path, body)
-            return _object(response.read())
+            with self._response(method, path, body, ANSWER_SECONDS) as response:
+                return _object(response.read())
         except (OSError, HTTPException, ValueError) as error:
             raise ServiceDown(f"The service at {self.url} did not answer: {error}") from error
-        finally:
-            connection.close()
 
     def stream(self, path: str, body: Json, cancelled: Event) -> Iterator[Json]:
         """The events of a run, "alive" left out. Setting ``cancelled`` ends it.
@@ -82,41 +80,42 @@ class Client:
             ServiceError: if it was refused, or failed on the way.
             ServiceDown: if the stream was cut off.
         """
-        connection = self._connection(SILENCE_SECONDS)
         try:
-            response = self._sent(connection, "POST", path, body)
-            while not cancelled.is_set():
-                line = response.readline()
-                if not line:
-                    raise ServiceDown("The service went away in the middle of its work.")
-                event = _object(line)
-                if event.get("event") == "failed":
-                    raise ServiceError.of(200, event.get("error"))
-                if event.get("event") != "alive":
-                    yield event
-                if event.get("event") == "finished":
-                    return
+            with self._response("POST", path, body, SILENCE_SECONDS) as response:
+                yield from _events(response, cancelled)
         except (OSError, HTTPException, ValueError) as error:
             raise ServiceDown(f"The service at {self.url} went away: {error}") from error
-        finally:
-            connection.close()
 
-    def _connection(self, seconds: float) -> HTTPConnection:
-        return HTTPConnection(self._host, self._port, timeout=seconds)
-
-    def _sent(
-        self, connection: HTTPConnection, method: str, path: str, body: Json | None
-    ) -> HTTPResponse:
+    @contextmanager
+    def _response(
+        self, method: str, path: str, body: Json | None, seconds: float
+    ) -> Iterator[HTTPResponse]:
         headers = {} if self._token is None else {"Token": self._token}
         content = None
         if body is not None:
             content = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
-        connection.request(method, path, body=content, headers=headers)
-        response = connection.getresponse()
-        if response.status >= 400:
-            raise ServiceError.of(response.status, _error(response.read()))
-        return response
+        connection = HTTPConnection(self._host, self._port, timeout=seconds)
+        with closing(connection):
+            connection.request(method, path, body=content, headers=headers)
+            with closing(connection.getresponse()) as response:
+                if response.status >= 400:
+                    raise ServiceError.of(response.status, _error(response.read()))
+                yield response
+
+
+def _events(response: HTTPResponse, cancelled: Event) -> Iterator[Json]:
+    while not cancelled.is_set():
+        line = response.readline()
+        if not line:
+            raise ServiceDown("The service went away in the middle of its work.")
+        event = _object(line)
+        if event.get("event") == "failed":
+            raise ServiceError.of(200, event.get("error"))
+        if event.get("event") != "alive":
+            yield event
+        if event.get("event") == "finished":
+            return
 
 
 def _object(content: bytes) -> Json:
