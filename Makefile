@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := demo_output
 
-.PHONY: setup demo check test benchmark ablation clean
+.PHONY: setup demo check test test-xanylabeling benchmark ablation clean
 
 setup: .venv/ready
 
@@ -42,6 +42,17 @@ check: setup
 test: setup
 	$(BIN)/pytest
 
+# X-AnyLabeling itself, in an environment of its own (1.4 GB); offscreen
+XANY := .venv-xanylabeling
+$(XANY)/ready: pyproject.toml xanylabeling_plugin/pyproject.toml
+	$(PYTHON) -m venv $(XANY)
+	$(XANY)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'x-anylabeling-cvhub[cpu]==4.2.1' 'pytest>=8' --editable '.[serve]' --editable ./xanylabeling_plugin
+	touch $@
+
+test-xanylabeling: $(XANY)/ready
+	QT_QPA_PLATFORM=offscreen $(XANY)/bin/python -m pytest -m slow -s -p no:cacheprovider tests/xanylabeling
+
 benchmark: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.run
 
@@ -49,5 +60,5 @@ ablation: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.ablation
 
 clean:
-	rm -rf .venv $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(XANY) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
