@@ -5,6 +5,7 @@ The key of a joint or box is (person, label, kind): its ``group_id``, ``label``,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -100,7 +101,7 @@ def body_size(points: Sequence[Sequence[float]]) -> float:
     """Pixels: the root of the area of the box around ``points``, or its longer side."""
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     width, height = max(xs) - min(xs), max(ys) - min(ys)
-    return max((width * height) ** 0.5, max(width, height) / 2)
+    return max(math.sqrt(width * height), max(width, height) / 2)
 
 
 def is_human(shape: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import Final
 
@@ -32,7 +33,7 @@ def check(version: str | None) -> None:
 def installed() -> str | None:
     """The version of X-AnyLabeling in this environment; None if there is none."""
     try:
-        from anylabeling.app_info import __version__
+        app_info = importlib.import_module("anylabeling.app_info")
     except ImportError:
         return None
-    return str(__version__)
+    return str(app_info.__version__)
