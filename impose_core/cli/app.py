@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from impose_core.cli.evaluate import AUTO, Request, evaluate_files
 from impose_core.cli.outcome import reported
 from impose_core.cli.propagate import Outputs, propagate_video
 from impose_core.cli.report import report_folder
+from impose_core.cli.serve import serve as run_service
 from impose_core.cli.show import show_document
 from impose_core.cli.simulate import Work, simulate_video
 from impose_core.evaluation.annotation_tools import ENGINES
@@ -29,6 +31,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+for _host in sorted(entry_points(group="impose.commands"), key=lambda host: host.name):
+    app.add_typer(_host.load(), name=_host.name)  # each declares itself; none is imported by name
 
 Video = Annotated[Path, typer.Argument(help="A video file, or a folder of images.")]
 Overlay = Annotated[
@@ -288,6 +293,31 @@ def report(
     """Make a page of tables, plots and pictures of all that was measured in a folder."""
     with reported(as_json=as_json):
         report_folder(folder, out=out, as_json=as_json)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8765,
+    root: Annotated[
+        Path | None, typer.Option(help="Nothing outside of this folder is read or written.")
+    ] = None,
+    reader: Annotated[str, typer.Option(help=f"Sees people: {', '.join(READERS)}.")] = READERS[0],
+    skeleton: Annotated[str, typer.Option(help="Preset of clips that name none.")] = "coco17",
+    stop_with_stdin: Annotated[
+        bool, typer.Option("--stop-with-stdin", help="End when standard input closes.")
+    ] = False,
+) -> None:
+    """Answer an annotation tool over HTTP (docs/service.md), on this machine unless told else."""
+    with reported(as_json=False):
+        run_service(
+            host=host,
+            port=port,
+            root=root,
+            reader=reader,
+            skeleton=skeleton,
+            stop_with_stdin=stop_with_stdin,
+        )
 
 
 @app.command()

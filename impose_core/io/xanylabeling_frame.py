@@ -31,6 +31,8 @@ from impose_core.io.raw_json import Member
 KEY: Final = "impose"
 VERSION: Final = "4.2.1"
 """Of the host whose files are written; read are those of all versions."""
+LARGEST_ID: Final = 2**31 - 1
+"""Of a person; the host keeps ids in a 32-bit spin box."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,10 @@ class Shape:
 
     @property
     def person(self) -> int | None:
-        """Whose it is; None of a shape without a group."""
+        """Whose it is; None of a shape without a group, or with none the host could have made."""
         group = self.item.get("group_id")
-        return group if isinstance(group, int) and not isinstance(group, bool) else None
+        fits = isinstance(group, int) and not isinstance(group, bool) and 0 <= group <= LARGEST_ID
+        return group if fits else None
 
     @property
     def impose(self) -> Json:

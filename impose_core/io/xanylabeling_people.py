@@ -7,7 +7,7 @@ the frame is checked. Everything else was made here, and may be replaced.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from impose_core.io.coco.conventions import MAX_COORDINATE, ORIGINS, box_of
 from impose_core.io.documents import VideoInfo
 from impose_core.io.json_fields import Json, as_integer, as_list, as_number, as_object, bad_field
-from impose_core.io.xanylabeling_frame import KEY, FrameLabels, Shape, new_shape
+from impose_core.io.xanylabeling_frame import KEY, LARGEST_ID, FrameLabels, Shape, new_shape
 from impose_core.marks import UNMARKED, Mark
 from impose_core.poses import Origin, Visibility
 from impose_core.skeleton import Skeleton
@@ -25,8 +25,6 @@ PERSON: Final = "person"
 """Label of the rectangle around somebody."""
 DIGITS: Final = 3
 """Of coordinates that no human gave: a thousandth of a pixel."""
-LARGEST_ID: Final = 2**31 - 1
-"""Of a person; the host keeps ids in a 32-bit spin box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,23 +130,13 @@ def people_of(labels: FrameLabels, skeleton: Skeleton) -> dict[int, Person]:
             continue
         deleted = _deleted(left.get(str(identity)), person, skeleton, f"{KEY}.joints.{identity}")
         said = (*gone.pop(identity, ()), *deleted)
-        people[identity] = _with_gone(person, said)
+        people[identity] = replace(person, gone=said)
     for identity, said in gone.items():
         nobody = Person(
             pose=Pose.unknown(len(skeleton)), places={}, rectangle=None, box=np.full(4, np.nan)
         )
-        people[identity] = _with_gone(nobody, said)
+        people[identity] = replace(nobody, gone=said)
     return people
-
-
-def _with_gone(person: Person, gone: tuple[Gone, ...]) -> Person:
-    return Person(
-        pose=person.pose,
-        places=person.places,
-        rectangle=person.rectangle,
-        box=person.box,
-        gone=gone,
-    )
 
 
 def _person(labels: FrameLabels, places: list[int], skeleton: Skeleton) -> Person:
@@ -171,8 +159,6 @@ def _person(labels: FrameLabels, places: list[int], skeleton: Skeleton) -> Perso
                 raise bad_field(f"{where}.label", f"once in group {shape.person}", shape.label)
             joints[k] = i
             _read_joint(pose, k, shape, where, checked=labels.checked)
-    if any(labels.shapes[i].person not in range(LARGEST_ID + 1) for i in joints.values()):
-        raise bad_field("group_id", f"0 to {LARGEST_ID}", labels.shapes[places[0]].person)
     return Person(pose=pose, places=joints, rectangle=rectangle, box=box)
 
 
@@ -247,10 +233,15 @@ def _gone_of(noted: Json, skeleton: Skeleton) -> dict[int, tuple[Gone, ...]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """What is to stand on a frame of one person: joints that are no human's, and who is gone."""
+    """What is to stand on a frame of one person.
+
+    Attributes:
+        pose: its joints; those of humans are not looked at.
+        gone: what a detector says of it from here on; None: what it said before.
+    """
 
     pose: Pose
-    gone: tuple[Gone, ...] = field(default=())
+    gone: tuple[Gone, ...] | None = None
 
 
 def with_people(
@@ -276,7 +267,8 @@ def with_people(
     )
     gone = {i: person.gone for i, person in here.items()}
     for identity, placed in people.items():
-        gone[identity] = _merged(gone.get(identity, ()), placed.gone)
+        if placed.gone is not None:
+            gone[identity] = _merged(gone.get(identity, ()), placed.gone)
     return after.with_shapes(after.shapes, _noted(after, gone, skeleton))
 
 
