@@ -272,7 +272,7 @@ def test_a_checkpoint_that_does_not_fit_says_where():
     network = seeded(SMALL)
     with pytest.raises(IncompatibleCheckpoint, match="only the network has"):
         load_tracker(network, {})
-    with pytest.raises(IncompatibleCheckpoint, match=r"MOTIP's tracker, got 'head\.weight'"):
+    with pytest.raises(IncompatibleCheckpoint, match=r"a name of MOTIP's, got 'head\.weight'"):
         load_tracker(network, {"head.weight": torch.zeros(1)})
 
 
