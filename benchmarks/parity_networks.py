@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from benchmarks.parity_fixtures import EXACT, Deviation, Fixture, names
+from benchmarks.parity_fixtures import EXACT, MODEL, Deviation, Fixture, names
 from impose_core.nets.backbone import ResNetConfig
 from impose_core.nets.checkpoints import aliases, from_official, to_official
+from impose_core.nets.interaction import Interaction
 from impose_core.nets.memory import Memory, Pyramid
 from impose_core.nets.movenet import load_state
 from impose_core.nets.pose_network import PoseConfig, PoseNetwork, Steps
@@ -57,6 +59,9 @@ def deviations() -> Iterator[Deviation]:
     """All of them; call without gradients."""
     for case in (H64, H256, ED):
         yield from finding(case)
+    for case in (H64, H256):
+        yield from clicks(case)
+    yield from pins()
     yield from full_size()
 
 
@@ -85,7 +90,7 @@ def finding(case: Case) -> Iterator[Deviation]:
     encoded = network.encoder(laid)
     yield golden.compare("memory", encoded.tokens, "memory")
     steps = network.steps(encoded)
-    yield from _decoded(golden, "decode", steps, network)
+    yield from decoded(golden, "decode", steps, network)
     last = steps.poses[-1]
     for what, ours in (("logits", last.logits), ("boxes", last.boxes)):
         yield golden.compare(what, ours, f"out/pred_{what}")
@@ -93,7 +98,7 @@ def finding(case: Case) -> Iterator[Deviation]:
     yield golden.compare("keypoints", last.keypoints.flatten(2), theirs)
 
 
-def _decoded(
+def decoded(
     golden: Fixture, prefix: str, steps: Steps, network: PoseNetwork
 ) -> Iterator[Deviation]:
     """Queries, and tokens and references of every layer."""
@@ -109,6 +114,63 @@ def _decoded(
         if layer != len(boxes) - 1:  # there the official list holds bodies already
             theirs = f"{prefix}/out/ref/{layer + 1}"
             yield golden.compare(f"references after layer {layer}", reference, theirs)
+
+
+def clicks(case: Case) -> Iterator[Deviation]:
+    """One click and another, as the official loop has them: nothing pinned, all decoded again."""
+    golden = Fixture(f"{case.name}_clicks")
+    network = case.network()
+    encoded = memory(network, Fixture(f"{case.name}_forward"))
+    count = golden["clicks1/out/pred_boxes"].shape[1]
+    images = [
+        Interaction(network, encoded.of(image), keep=count, official=True)
+        for image in range(len(encoded.tokens))
+    ]
+    for number in (1, 2):
+        said = golden[f"click{number}/in/refpoints_pose"]
+        for interaction, xy in zip(images, said, strict=True):
+            interaction.click(_differing(interaction.bodies.keypoints, xy))
+        bodies = [interaction.bodies for interaction in images]
+        theirs = golden.under(f"clicks{number}/out/pred_")
+        keypoints = theirs["keypoints"][..., : 2 * case.config.joints].unflatten(-1, (-1, 2))
+        for what, ours, known in (
+            ("logits", [b.logits for b in bodies], theirs["logits"]),
+            ("boxes", [b.boxes for b in bodies], theirs["boxes"]),
+            ("keypoints", [b.keypoints for b in bodies], keypoints),
+        ):
+            yield golden.compare(f"{what} after click {number}", torch.stack(ours), known)
+        tokens = torch.stack([b.tokens.flatten(0, 1) for b in bodies])
+        last = f"click{number}/out/hs/{case.config.keypoint_layers - 1}"
+        yield golden.compare(f"tokens after click {number}", tokens, last)
+
+
+def _differing(before: Tensor, after: Tensor) -> dict[int, dict[int, tuple[float, float]]]:
+    """Which joints were clicked: those whose input differs from what was found."""
+    moved = (before - after).abs().amax(dim=-1) > MODEL
+    found: dict[int, dict[int, tuple[float, float]]] = {}
+    for person, joint in moved.nonzero().tolist():
+        x, y = after[person, joint].tolist()
+        found.setdefault(person, {})[joint] = (x, y)
+    return found
+
+
+def pins() -> Iterator[Deviation]:
+    """Bodies decoded again with some joints held."""
+    golden = Fixture("clickpose_h64_pinned")
+    network = H64.network()
+    encoded = memory(network, Fixture("clickpose_h64_forward"))
+    free = golden["in/pin_mask_1_is_free"]
+    steps = network.decoding_steps(encoded, golden["in/boxes"], golden["in/keypoints"], free=free)
+    for layer, poses in enumerate(steps):
+        theirs = golden.under(f"layer{layer}/")
+        for what, ours, name in (
+            ("boxes", poses.boxes, "boxes"),
+            ("logits", poses.logits, "logits"),
+            ("keypoints", poses.keypoints, "keypoints_xy"),
+            ("tokens", poses.tokens.flatten(1, 2), "hs"),
+        ):
+            yield golden.compare(f"{what} of layer {layer}", ours, theirs[name])
+    yield golden.compare("last references", steps[-1].reference.flatten(1, 2), "ref_final")
 
 
 def full_size() -> Iterator[Deviation]:

@@ -152,9 +152,9 @@ class PoseNetwork(nn.Module):
         memory: Memory = self.encoder(pyramid)
         return memory
 
-    def find(self, memory: Memory) -> Poses:
-        """Everybody in ``memory``, surest first."""
-        return self.steps(memory).poses[-1]
+    def find(self, memory: Memory, *, values: tuple[Values, ...] | None = None) -> Poses:
+        """Everybody in ``memory``, surest first; ``values`` as of ``decode``."""
+        return self.steps(memory, values=values).poses[-1]
 
     def decode(
         self,
@@ -196,7 +196,13 @@ class PoseNetwork(nn.Module):
         )
         return steps
 
-    def steps(self, memory: Memory, denoising: Denoising | None = None) -> Steps:
+    def steps(
+        self,
+        memory: Memory,
+        denoising: Denoising | None = None,
+        *,
+        values: tuple[Values, ...] | None = None,
+    ) -> Steps:
         """What ``find`` does, all of it, with bodies to reconstruct beside in training."""
         queries = self.selection(memory)
         tokens, reference = queries.content, queries.reference
@@ -212,7 +218,9 @@ class PoseNetwork(nn.Module):
         if denoising is not None:
             pose_blocked = denoising.pose_mask(people.boxes.shape[1], self.config.boxes_meet)
             bodies = self._with(denoising, boxes[-1], bodies)
-        poses = self.keypoint_decoder(bodies, memory, self.frame, blocked=pose_blocked)
+        poses = self.keypoint_decoder(
+            bodies, memory, self.frame, values=values, blocked=pose_blocked
+        )
         return Steps(queries=queries, boxes=boxes, poses=poses, denoising=count)
 
     def _with(self, denoising: Denoising, last: Boxes, bodies: PoseQueries) -> PoseQueries:

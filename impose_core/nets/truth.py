@@ -15,6 +15,7 @@ class Truth:
     boxes: Tensor  # cxcywh [N, 4]
     keypoints: Tensor  # xy [N, K, 2]
     labelled: Tensor  # bool [N, K], where ``keypoints`` means something
+    visible: Tensor  # bool [N, K], labelled and seen (COCO's 2), not occluded
     area: Tensor  # [N], share of the image that the body covers (COCO's area / (W * H))
 
     def __len__(self) -> int:
