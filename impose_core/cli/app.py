@@ -14,6 +14,7 @@ from impose_core.cli.detect import Found, detect_people
 from impose_core.cli.doctor import print_doctor
 from impose_core.cli.engines import READERS
 from impose_core.cli.evaluate import AUTO, Request, evaluate_files
+from impose_core.cli.models import models
 from impose_core.cli.outcome import reported
 from impose_core.cli.propagate import Outputs, propagate_video
 from impose_core.cli.report import report_folder
