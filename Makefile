@@ -47,11 +47,12 @@ XANY := .venv-xanylabeling
 $(XANY)/ready: pyproject.toml xanylabeling_plugin/pyproject.toml
 	$(PYTHON) -m venv $(XANY)
 	$(XANY)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  'x-anylabeling-cvhub[cpu]==4.2.1' 'pytest>=8' --editable '.[serve]' --editable ./xanylabeling_plugin
+	  'x-anylabeling-cvhub[cpu]==4.2.1' 'pytest>=8' hypothesis --editable '.[serve]' --editable ./xanylabeling_plugin
 	touch $@
 
+# the app itself warns of this and that, so warnings are no errors here
 test-xanylabeling: $(XANY)/ready
-	QT_QPA_PLATFORM=offscreen $(XANY)/bin/python -m pytest -m slow -s -p no:cacheprovider tests/xanylabeling
+	QT_QPA_PLATFORM=offscreen $(XANY)/bin/python -m pytest -m slow -s -W default -p no:cacheprovider tests/xanylabeling
 
 benchmark: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.run

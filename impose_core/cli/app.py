@@ -33,6 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(models, name="models")
+
 for _host in sorted(entry_points(group="impose.commands"), key=lambda host: host.name):
     app.add_typer(_host.load(), name=_host.name)  # each declares itself; none is imported by name
 

@@ -139,7 +139,7 @@ def _terms(
     which = (pairs.image, pairs.answer)
     logits = answers.logits.float()
     classes = torch.zeros_like(logits)
-    classes[(*which, truth.labels)] = 1
+    classes[pairs.image, pairs.answer, truth.labels] = 1
     boxes = answers.boxes[which]
     overlap = generalised_iou(to_xyxy(boxes), to_xyxy(truth.boxes))
     terms = {
