@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from impose_core.cli import doctor_report
+from impose_core.cli.convert import FORMATS, convert_poses
 from impose_core.cli.detect import Found, detect_people
 from impose_core.cli.doctor import print_doctor
 from impose_core.cli.engines import READERS
@@ -296,6 +297,36 @@ def report(
     """Make a page of tables, plots and pictures of all that was measured in a folder."""
     with reported(as_json=as_json):
         report_folder(folder, out=out, as_json=as_json)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A file or folder of one video.")],
+    target: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    to: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")],
+    source_format: Annotated[
+        str, typer.Option("--from", help="Likewise; auto: by its content.")
+    ] = AUTO,
+    video: Annotated[
+        Path | None,
+        typer.Option(help="The video or folder of images, where the source does not say enough."),
+    ] = None,
+    keypoints: Annotated[
+        str | None, typer.Option(help="A preset, or names with commas; default: as the source.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Carry the poses of one video from one format to another, with their identities."""
+    with reported(as_json=as_json):
+        convert_poses(
+            source,
+            target,
+            to=to,
+            source_format=source_format,
+            video=video,
+            keypoints=keypoints,
+            as_json=as_json,
+        )
 
 
 @app.command()
