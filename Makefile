@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := demo_output
 
-.PHONY: setup demo check test test-xanylabeling benchmark ablation clean
+.PHONY: setup demo check test test-xanylabeling benchmark ablation parity clean
 
 setup: .venv/ready
 
@@ -59,6 +59,10 @@ benchmark: setup
 
 ablation: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.ablation
+
+# our networks against the official ones; needs their golden arrays
+parity: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.parity
 
 clean:
 	rm -rf .venv $(XANY) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -52,6 +52,13 @@ class App:
         self.drags = self.clicks = self.keys = 0
         self.calm()
 
+    def open_folder(self, folder: Path) -> None:
+        """Open another folder of pictures, as File > Open Dir does."""
+        self.folder = folder
+        self.view.import_image_folder(str(folder))
+        self.calm()
+        assert self.frame == 0
+
     # waiting
 
     def until(self, done: Callable[[], Any], seconds: float = 120.0) -> None:

@@ -44,7 +44,9 @@ def selected_persons(view: Any) -> list[int]:
 
 
 def put(view: Any, answer: Iterable[Json], *, whole: bool = False, save: bool = True) -> bool:
-    """Put shapes in place by their keys, as one step of the host's undo. The selection stays.
+    """Put shapes in place by their keys; the selection stays.
+
+    It is one step of the host's undo, none if nothing can be seen.
 
     Args:
         view: the labeling widget.
@@ -65,20 +67,23 @@ def put(view: Any, answer: Iterable[Json], *, whole: bool = False, save: bool = 
         key = key_of(plain(shape))
         if key is not None:
             there.setdefault(key, shape)
-    changed = False
+    changed = seen = False  # seen: it is more than a note of who made it
     for key, said in wanted.items():
         if key in there:
+            seen |= any(plain(there[key]).get(n) != said.get(n) for n in ("points", "difficult"))
             changed |= _set(there[key], said)
         else:
             shape = Shape().load_from_dict(said)
             view.canvas.shapes.append(shape)
             view.add_label(shape, update_last_label=False, refresh_filters=False)
-            changed = True
+            changed = seen = True
     gone = [shape for key, shape in there.items() if whole and key not in wanted]
     if gone:
         _remove(view, gone)
-        changed = True
+        changed = seen = True
     if changed:
+        if not seen and view.canvas.shapes_backups:
+            view.canvas.shapes_backups.pop()  # or an undo would seem to do nothing
         view.canvas.store_shapes()
         view.canvas.update()
         if save:

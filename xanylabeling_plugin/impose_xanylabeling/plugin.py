@@ -61,7 +61,7 @@ class Plugin(QtCore.QObject):
 
     def picture_loaded(self) -> None:
         """Another picture is displayed."""
-        self.view.actions.undo.setEnabled(bool(self.runs) or self.view.canvas.is_shape_restorable)
+        self._enable_undo()
         folders = on_canvas.folders_of(self.view)
         if folders is None or folders == self._folders:
             return
@@ -95,6 +95,7 @@ class Plugin(QtCore.QObject):
         corners = on_canvas.plain(self.view.canvas.shapes[-1])["points"]
         on_canvas.put_back(self.view, 1)
         self.view.set_edit_mode()
+        self.view.toggle_drawing_sensitive(False)
         xs, ys = [x for x, _ in corners], [y for _, y in corners]
         self.tally.click(time.monotonic())
         box = [min(xs), min(ys), max(xs), max(ys)]
@@ -427,9 +428,7 @@ class Plugin(QtCore.QObject):
             if folders == self._folders:
                 self.clip = answer["clip"]
                 self._show_tally()
-                self.view.actions.undo.setEnabled(
-                    bool(self.runs) or self.view.canvas.is_shape_restorable
-                )
+                self._enable_undo()
                 self.view.canvas.update()
 
         def ended(wrong: Exception | None) -> None:
@@ -443,6 +442,12 @@ class Plugin(QtCore.QObject):
             self.status.idle()
         else:
             self.status.working(job.title)
+
+    def _enable_undo(self) -> None:
+        """The host's Ctrl+Z is ours while there is a run to take back."""
+        if self.view.canvas.editing():  # while drawing the key is another action's
+            restorable = self.view.canvas.is_shape_restorable
+            self.view.actions.undo.setEnabled(bool(self.runs) or restorable)
 
     def _show_tally(self) -> None:
         if self.clip is not None:

@@ -1,0 +1,480 @@
+"""The real app, offscreen, driven by mouse and keys: what a user does and what may go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def tell(sentence):
+    """Shown by ``pytest -s``: what was counted."""
+    sys.stdout.write(f"\n{sentence}\n")
+
+
+@pytest.fixture
+def keys():
+    from PyQt6.QtCore import Qt
+
+    return Qt.Key
+
+
+def contents(folder):
+    """All JSON files of a folder, byte for byte."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.json"))}
+
+
+def joints(document, person):
+    return {
+        shape["label"]: tuple(shape["points"][0])
+        for shape in document["shapes"]
+        if shape["group_id"] == person and shape["shape_type"] == "point"
+    }
+
+
+def persons(document):
+    return {shape["group_id"] for shape in document["shapes"] if shape["group_id"] is not None}
+
+
+def apart(a, b):
+    return max(abs(a[0] - b[0]), abs(a[1] - b[1]))
+
+
+def undo(app):
+    from driver import CONTROL
+    from PyQt6.QtCore import Qt
+
+    app.key(Qt.Key.Key_Z, CONTROL)
+    app.calm()
+
+
+def propagated(app, keys):
+    app.key(keys.Key_N)
+    app.calm()
+
+
+def test_one_drag_and_one_key(clip, keys):
+    """The whole story: open, propagate, see it wrong, drag, refine, one key, undo all of it."""
+    app = clip
+    first = app.saved(0)
+    propagated(app, keys)
+    assert "23 frames written" in app.said
+    assert app.saved(0)["shapes"] == first["shapes"]
+    assert app.saved(0)["of_another_tool"] == {"kept": True}
+
+    app.open(3)
+    before, selected = app.pose(1), "left_wrist"
+    after_first_run = contents(app.folder)
+    app.drags = app.clicks = app.keys = 0
+
+    app.drag(1, selected, -25, 20)
+    dropped = app.at(1, selected)
+    assert apart(dropped, before[selected]) > 15
+    app.calm()
+    refined = app.pose(1)
+    assert refined[selected] == dropped, "the joint that was dragged is where it was dropped"
+    moved = {n for n in refined if n != selected and apart(refined[n], before[n]) > 1e-6}
+    assert [s.label for s in app.canvas.selected_shapes] == [selected], "the selection stays"
+    saved = joints(app.saved(3), 1)
+    assert {n: pytest.approx(p) for n, p in saved.items()} == refined
+
+    propagated(app, keys)
+    tell(
+        f"actions for one correction: {app.drags} drag, {app.keys} key, {app.clicks} clicks; "
+        f"{len(moved)} other joints refined; {app.said}"
+    )
+    assert (app.drags, app.keys, app.clicks) == (1, 1, 0)
+    corrected = contents(app.folder)
+    for frame in range(4, 14):
+        document = app.saved(frame)
+        assert persons(document) == {1, 2, 3}
+        assert corrected[app.file(frame).name] != after_first_run[app.file(frame).name]
+        for shape in document["shapes"]:
+            if shape["shape_type"] == "point":
+                assert shape["impose"]["origin"] == "propagated"
+    for frame in range(3):
+        assert corrected[app.file(frame).name] == after_first_run[app.file(frame).name]
+
+    undo(app)  # the run, on every frame
+    assert "frames written" in app.said
+    for frame in range(4, 24):
+        name = app.file(frame).name
+        assert contents(app.folder)[name] == after_first_run[name]
+    assert app.pose(1)[selected] == dropped
+    if moved:
+        undo(app)  # the refinement
+        assert app.pose(1)[selected] == dropped
+        assert {n: app.pose(1)[n] for n in moved} == {n: before[n] for n in moved}
+    undo(app)  # the drag
+    assert app.pose(1) == before
+
+
+def test_human_joints_and_checked_frames_stay(clip, keys):
+    from driver import CONTROL
+    from PyQt6.QtCore import Qt
+
+    app = clip
+    propagated(app, keys)
+    app.open(6)
+    app.drag(2, "right_wrist", 14, 9)
+    app.calm()
+    human = app.at(2, "right_wrist")
+    app.open(9)
+    app.key(keys.Key_K, CONTROL | Qt.KeyboardModifier.AltModifier)
+    app.settle()
+    assert app.saved(9)["checked"] is True
+    checked = app.file(9).read_bytes()
+    app.open(0)
+    app.drag(1, "left_ankle", 10, 10)
+    app.calm()
+    propagated(app, keys)
+    assert joints(app.saved(6), 2)["right_wrist"] == pytest.approx(human)
+    assert app.file(9).read_bytes() == checked
+    app.open(6)
+    app.key(keys.Key_M)  # between the nearest checked frames
+    app.calm()
+    assert app.file(9).read_bytes() == checked
+    assert joints(app.saved(6), 2)["right_wrist"] == pytest.approx(human)
+
+
+def test_backward_from_a_later_frame(clip, keys):
+    from driver import SHIFT
+
+    app = clip
+    app.file(0).replace(app.file(10))
+    said = json.loads(app.file(10).read_text())
+    app.file(10).write_text(json.dumps({**said, "imagePath": "frame_00010.jpg"}))
+    app.open(10)
+    app.key(keys.Key_N, SHIFT)
+    app.calm()
+    assert persons(app.saved(0)) == {1, 2, 3}
+    assert not app.file(11).exists()
+
+
+def test_swap_from_here_on_and_back(clip, keys):
+    from driver import CONTROL
+
+    app = clip
+    propagated(app, keys)
+    before = contents(app.folder)
+    app.open(8)
+    was = {person: app.pose(person) for person in (1, 2)}
+    app.click(1, "left_hip")
+    app.click(2, "left_hip", CONTROL)
+    app.key(keys.Key_Y)
+    app.calm()
+    assert app.said.startswith("Swap")
+    assert app.pose(1) == was[2]
+    assert app.pose(2) == was[1]
+    assert joints(app.saved(8), 1) == pytest.approx(was[2])
+    assert contents(app.folder)["frame_00007.json"] == before["frame_00007.json"]
+    for frame in (12, 23):
+        old = json.loads(before[app.file(frame).name])
+        assert joints(app.saved(frame), 1) == joints(old, 2)
+        assert joints(app.saved(frame), 2) == joints(old, 1)
+    undo(app)
+    assert contents(app.folder) == before
+    assert app.pose(1) == was[1]
+
+
+def test_split_end_assign_and_merge(clip, keys, monkeypatch):
+    from PyQt6 import QtWidgets
+
+    app = clip
+    propagated(app, keys)
+    app.open(5)
+    app.click(3, "left_hip")
+    app.plugin.actions["split"].trigger()
+    app.calm()
+    assert persons(app.saved(4)) == {1, 2, 3}
+    assert persons(app.saved(5)) == {1, 2, 4}
+    assert persons(app.saved(20)) == {1, 2, 4}
+    monkeypatch.setattr(QtWidgets.QInputDialog, "getInt", lambda *_: (9, True))
+    app.click(4, "left_hip")
+    app.plugin.actions["assign"].trigger()
+    app.calm()
+    assert persons(app.saved(20)) == {1, 2, 9}
+    monkeypatch.setattr(QtWidgets.QInputDialog, "getItem", lambda *_: ("3", True))
+    app.click(9, "left_hip")
+    app.plugin.actions["merge"].trigger()
+    app.calm()
+    assert persons(app.saved(4)) == persons(app.saved(20)) == {1, 2, 9}
+    app.open(15)
+    app.click(9, "left_hip")
+    app.plugin.actions["end"].trigger()
+    app.calm()
+    assert persons(app.saved(14)) == {1, 2, 9}
+    assert persons(app.saved(15)) == persons(app.saved(23)) == {1, 2}
+
+
+def test_draw_a_box_get_a_pose(clip, keys):
+    app = clip
+    app.open(4)
+    app.key(keys.Key_H)
+    app.click_at(130, 190)
+    app._move(app._screen(300, 570))
+    app.click_at(300, 570)
+    app.calm()
+    assert len(app.pose(1)) >= 8, app.said
+    assert app.canvas.editing()
+    undo(app)
+    assert app.pose(1) == {}
+
+
+def test_find_everybody_without_a_click(clip, keys):
+    from driver import SHIFT
+
+    app = clip
+    app.open(12)
+    app.key(keys.Key_H, SHIFT)
+    app.calm()
+    assert len(persons(app.saved(12))) >= 2
+    app.plugin.actions["detect_clip"].trigger()
+    app.calm(300)
+    assert all(len(persons(app.saved(frame))) >= 2 for frame in range(24)), app.said
+
+
+def test_go_where_a_look_helps_and_back(clip, keys):
+    from driver import SHIFT
+
+    app = clip
+    propagated(app, keys)
+    app.key(keys.Key_J)
+    app.calm()
+    first = app.frame
+    assert first != 0
+    assert len(app.canvas.selected_shapes) == 1
+    app.key(keys.Key_J)
+    app.calm()
+    assert app.frame not in (0, first)
+    app.key(keys.Key_J, SHIFT)
+    app.calm()
+    assert app.frame == first
+
+
+def test_skeletons_are_drawn_and_can_be_put_away(clip, keys):
+    app = clip
+    app.settle()
+    drawn = app.canvas.grab().toImage()
+    app.key(keys.Key_K)
+    plain = app.canvas.grab().toImage()
+    assert drawn != plain
+    app.key(keys.Key_K)
+    assert app.canvas.grab().toImage() == drawn
+
+
+def test_status_line_counts(clip, keys):
+    app = clip
+    before = app.plugin.tally.clicks
+    app.drag(1, "nose", 4, 4)
+    app.calm()
+    propagated(app, keys)
+    line = app.plugin.status.text.text()
+    assert f"{before + 1} clicks" in line
+    assert "24 of 24 frames done" in line
+    assert "#1:" in line
+
+
+def test_cancel_keeps_what_is_done(clip, keys):
+    app = clip
+    app.key(keys.Key_N)
+    app.until(lambda: app.file(1).exists())
+    app.plugin.status.cancel.click()
+    app.calm()
+    written = {frame for frame in range(24) if app.file(frame).exists()}
+    assert written == set(range(len(written))), "a valid prefix"
+    undo(app)
+    assert [frame for frame in range(24) if app.file(frame).exists()] == [0]
+
+
+def test_service_killed_in_mid_run_loses_nothing(clip, keys, service):
+    app = clip
+    first = app.file(0).read_bytes()
+    app.key(keys.Key_N)
+    app.until(lambda: app.file(1).exists())
+    os.kill(service.real.pid, signal.SIGKILL)
+    app.calm()
+    assert "What is done stays" in app.said or "cannot be" in app.said
+    assert app.file(0).read_bytes() == first
+    for frame in range(24):
+        if app.file(frame).exists():
+            assert persons(app.saved(frame)) == {1, 2, 3}
+    assert not list(app.folder.glob(".xal_*"))
+    propagated(app, keys)  # it was started again; the user goes on
+    assert all(persons(app.saved(frame)) == {1, 2, 3} for frame in range(24)), app.said
+
+
+def test_service_down_a_drag_and_a_key_lose_nothing(clip, keys, service):
+    app = clip
+    propagated(app, keys)
+    service.down = True
+    app.open(2)
+    before = contents(app.folder)
+    app.drag(1, "left_knee", 12, 5)
+    app.calm()
+    dropped = app.at(1, "left_knee")
+    propagated(app, keys)
+    assert "switched off" in app.said
+    after = contents(app.folder)
+    assert {n for n in after if after[n] != before[n]} == {"frame_00002.json"}
+    assert joints(app.saved(2), 1)["left_knee"] == pytest.approx(dropped)
+
+
+def auto_run(app, to):
+    """The host's own batch, from the displayed frame to frame ``to``."""
+    from anylabeling.views.labeling.utils.batch import BatchRangeDialog
+    from PyQt6 import QtCore, QtWidgets
+
+    def answer():
+        for dialog in QtWidgets.QApplication.topLevelWidgets():
+            if isinstance(dialog, BatchRangeDialog) and dialog.isVisible():
+                dialog.to_input.setValue(to + 1)
+                dialog.accept()
+
+    if app.view.auto_labeling_widget.model_manager.loaded_model_config is None:
+        app.plugin.actions["auto_run_model"].trigger()
+        app.until(lambda: app.view.auto_labeling_widget.model_manager.loaded_model_config, 30)
+        app.settle(0.3)
+    timer = QtCore.QTimer()
+    timer.timeout.connect(answer)
+    timer.start(50)
+    app.view.actions.run_all_images.trigger()
+    app.until(lambda: not getattr(app.view, "_batch_processing_active", False))
+    timer.stop()
+    app.calm()
+
+
+def test_stock_auto_run_goes_on_from_what_is_corrected(clip, keys):
+    app = clip
+    first = app.file(0).read_bytes()
+    auto_run(app, to=6)
+    assert app.file(0).read_bytes() == first
+    assert all(persons(app.saved(frame)) == {1, 2, 3} for frame in range(7)), app.said
+    assert not app.file(7).exists()
+
+
+def test_stock_auto_run_with_the_service_down_empties_nothing(clip, keys, service):
+    app = clip
+    propagated(app, keys)
+    before = contents(app.folder)
+    service.down = True
+    auto_run(app, to=10)
+    assert contents(app.folder) == before
+
+
+def test_an_exception_inside_the_model_empties_nothing(clip, keys, monkeypatch):
+    from impose_xanylabeling import auto_run as ours
+
+    app = clip
+    propagated(app, keys)
+    before = contents(app.folder)
+
+    def fails(*_):
+        raise RuntimeError("a fault inside")
+
+    monkeypatch.setattr(ours, "_predict", fails)
+    auto_run(app, to=10)
+    assert contents(app.folder) == before
+
+
+def test_a_failed_prediction_of_another_model_empties_nothing(clip, keys):
+    """The host's remote client answers None when its server is down."""
+    from anylabeling.views.labeling.utils import batch
+
+    app = clip
+    before = contents(app.folder)
+    batch.save_auto_labeling_result(app.view, str(app.folder / "frame_00000.jpg"), None)
+    assert contents(app.folder) == before
+
+
+def test_a_fault_in_our_own_code_does_not_end_the_app(clip, keys, monkeypatch):
+    app = clip
+
+    def fails(*_, **__):
+        raise RuntimeError("a fault inside")
+
+    monkeypatch.setattr(app.plugin.clips, "call", fails)
+    before = contents(app.folder)
+    app.drag(1, "left_elbow", 6, 6)
+    app.calm()
+    assert "a fault inside" in app.said
+    monkeypatch.setattr(app.plugin, "_propagate", fails)
+    app.key(keys.Key_N)
+    assert set(contents(app.folder)) == set(before)
+    assert app.window.isVisible()
+
+
+def test_a_full_disk_loses_nothing(clip, keys, service):
+    app = clip
+    propagated(app, keys)
+    app.open(0)
+    app.drag(1, "left_wrist", -20, 10)
+    app.calm()
+    before = contents(app.folder)
+    # no file of the service may grow beyond 2000 bytes: as a disk that takes no more
+    service.client()
+    _, hard = resource.prlimit(service.real.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(service.real.pid, resource.RLIMIT_FSIZE, (2000, hard))
+    propagated(app, keys)
+    assert contents(app.folder) == before
+    assert not [p for p in app.folder.iterdir() if p.suffix not in (".jpg", ".json", "")]
+    tell(f"full disk: {app.said}")
+    resource.prlimit(service.real.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    propagated(app, keys)
+    assert contents(app.folder) != before
+
+
+def test_a_file_that_another_program_is_writing_keeps_its_content(clip, keys):
+    app = clip
+    propagated(app, keys)
+    half = app.file(5).read_bytes()[:700]
+    app.file(5).write_bytes(half)
+    app.open(0)
+    app.drag(1, "left_wrist", -20, 10)
+    app.calm()
+    propagated(app, keys)
+    assert app.file(5).read_bytes() == half
+    assert persons(app.saved(6)) == {1, 2, 3}
+
+
+def test_a_frame_looked_at_while_it_is_written_shows_what_was_written(clip, keys):
+    app = clip
+    app.key(keys.Key_N)
+    app.until(lambda: app.file(1).exists())
+    app.open(20)
+    app.calm()
+    assert app.pose(1) == pytest.approx(joints(app.saved(20), 1))
+    app.drag(1, "left_wrist", 5, 5)
+    app.calm()
+    assert persons(app.saved(20)) == {1, 2, 3}
+
+
+def test_the_window_is_alive_while_the_service_works(clip, keys):
+    from PyQt6 import QtCore
+
+    app = clip
+    ticks = []
+    timer = QtCore.QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
+    timer.start(10)
+    app.key(keys.Key_N)
+    app.calm()
+    timer.stop()
+    longest = max(b - a for a, b in pairwise(ticks))
+    tell(f"{len(ticks)} ticks while propagating; longest pause {longest * 1000:.0f} ms; {app.said}")
+    assert len(ticks) > 20
+
+
+def test_pictures_of_the_story_are_not_empty(clip, keys, tmp_path: Path):
+    app = clip
+    app.screenshot(tmp_path / "window.jpg")
+    assert (tmp_path / "window.jpg").stat().st_size > 20_000
