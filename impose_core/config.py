@@ -84,6 +84,12 @@ class ReadingConfig:
     closing: float = 8.0
     """Degrees of freedom of the belief that tracks deviate by what their checks say; where they
     miss the far anchor by more, their variance grows (only beside readings, which can tell)."""
+    contradicted: float = 100.0
+    """Degrees of freedom of the same belief against readings all along the way: many, since
+    readings of neighbouring frames err alike."""
+    wander: float = 1.0
+    """How far the bias is from the straight line between two anchors: its variance midway, in
+    quarters of the squared difference (per axis) of the biases there."""
     witness: float = 1.0
     """Share of its log-likelihood that a reading counts for, when tracks are judged by it:
     readings of neighbouring frames are alike."""

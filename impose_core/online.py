@@ -307,6 +307,7 @@ def _corrected(
                 Candidates(xy=seen.xy[known], score=score),
                 known,
                 np.zeros(len(known)),
+                size,
                 config.estimate.readings,
             )
             found = filtered(readings, xy[known], variance[known], size, config.estimate.readings)

@@ -64,18 +64,19 @@ class SpanReader:
         frame, person = _cells(nodes.frame, nodes.person)
         seen = self._seen(frame, person, _places(frame, person, grid, tracked))
         at = seen.of(nodes.frame, nodes.person, nodes.joint)
+        size = sizes_of(spans, grid)[nodes.span]
         score = claimed(
             at.xy,
             at.score,
             nodes.person,
             _everybody(nodes, grid, tracked),
-            sizes_of(spans, grid)[nodes.span],
+            size,
             self._config,
         )
         length = np.maximum(spans.last - spans.first, 1)[nodes.span]
         share = (nodes.frame - spans.first[nodes.span]) / length
         at = Candidates(xy=at.xy, score=score)
-        return bias.taken_from(at, nodes.span, share, self._config)
+        return bias.taken_from(at, nodes.span, share, size, self._config)
 
     def look(self, frame: int, person: Ints, xy: Floats, cells: tuple[Ints, Ints]) -> Candidates:
         """What is seen on one frame of the A joints ``cells`` (indices of persons and joints).
@@ -146,7 +147,7 @@ class Bias:
     wrong: Floats
 
     def taken_from(
-        self, seen: Candidates, span: Ints, share: Floats, config: ReadingConfig
+        self, seen: Candidates, span: Ints, share: Floats, size: Floats, config: ReadingConfig
     ) -> Readings:
         """``seen`` of A joints without it.
 
@@ -154,15 +155,19 @@ class Bias:
             seen: what the reader says.
             span: [A] of which span each is.
             share: [A] of the way from the first anchor to the last.
+            size: [A] pixels, body size.
             config: which places are readings, and which are mistrusted.
         """
         shift = (1 - share)[:, None] * self.xy[0, span] + share[:, None] * self.xy[1, span]
         wrong = (1 - share) * self.wrong[0, span] + share * self.wrong[1, span]
+        # a bias that changes from anchor to anchor is known the less between them
+        change = ((self.xy[0, span] - self.xy[1, span]) ** 2).sum(-1) / 2
+        wander = config.wander * change * share * (1 - share) / (config.deviation * size) ** 2
         enough = seen.score >= config.least_score
         return Readings(
             xy=np.where(enough[..., None], seen.xy - shift[:, None], np.nan),
             score=np.where(enough, seen.score, 0.0),
-            mistrust=1 + config.mistrust * wrong**4,
+            mistrust=1 + config.mistrust * wrong**4 + wander,
         )
 
 

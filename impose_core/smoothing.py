@@ -22,7 +22,7 @@ from scipy.linalg.lapack import dpttrf, dpttrs
 
 from impose_core.config import EstimateConfig, ReadingConfig
 from impose_core.errors import UsageError
-from impose_core.readings import Readings
+from impose_core.readings import OneReading, Readings
 from impose_core.slips import Tracks, Trust, trust
 
 Floats = NDArray[np.float64]
@@ -144,7 +144,13 @@ def _with_readings(
         # the first look is from the tracks, which may be far off
         first = unsure if result is alone else np.zeros_like(unsure)
         weight = near.weight(result.xy, first, config)
-        result = system.solved(near.xy, weight / near.variance)
+        judged = _System(
+            system.increment,
+            system.precision / _contradicted(chains, alone, near, config.contradicted)[chain],
+            system.anchor,
+            system.held,
+        )
+        result = judged.solved(near.xy, weight / near.variance)
         unsure = result.variance
     # what the readings know comes on top of what the tracks know, their doubts included
     read = np.logical_or.reduceat(readings.present, chains.first)[chain] & (tracked > 0)
@@ -155,6 +161,20 @@ def _with_readings(
     return Trajectories(
         xy=result.xy, variance=np.where(read, 1 / (1 / total + said / config.alike), tracked)
     )
+
+
+def _contradicted(chains: Chains, tracked: Trajectories, near: OneReading, belief: float) -> Floats:
+    """[C], at least 1: by how much tracks deviate more than their checks say.
+
+    Judged by readings all along the way, which see what no check does: a track that slid off
+    with its surroundings. As :func:`_excess`, with one degree of freedom for each reading.
+    """
+    read = np.isfinite(near.variance) & (tracked.variance > 0)
+    squared = np.where(read, ((near.xy - tracked.xy) ** 2).sum(-1) / 2, 0.0)
+    expected = np.where(read, tracked.variance + near.variance, 1.0)
+    surprise = np.add.reduceat(squared / expected, chains.first)
+    count = np.add.reduceat(read.astype(float), chains.first)
+    return np.maximum((belief + surprise) / (belief + count), 1.0)
 
 
 def _steps(

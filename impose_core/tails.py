@@ -133,6 +133,5 @@ class TailFilter:
         claimants = xy[everybody[None], k[:, None]]
         score = claimed(seen.xy, seen.score, n, claimants, size, self._config.estimate.readings)
         share = np.where(spans.forward[chosen], 0.0, 1.0)
-        return bias.taken_from(
-            Candidates(xy=seen.xy, score=score), chosen, share, self._config.estimate.readings
-        )
+        at = Candidates(xy=seen.xy, score=score)
+        return bias.taken_from(at, chosen, share, size, self._config.estimate.readings)

@@ -250,3 +250,13 @@ def test_any_evidence_gives_finite_answers_and_pinned_ends(seed, nodes, scale):
     assert (result.variance >= 0).all()
     np.testing.assert_array_equal(result.xy[0], forward[0])
     np.testing.assert_array_equal(result.xy[-1], backward[-1])
+
+
+def test_tracks_that_readings_contradict_all_along_are_believed_less():
+    """Both slid off with their surroundings, close the loop and know nothing of it."""
+    path = arc(30)
+    slid = path + np.sin(np.linspace(0, np.pi, len(path)))[:, None] * [0.0, 40.0]
+    tracks = chains(slid, slid, readings=read(path))
+    blind = replace(CONFIG, readings=replace(CONFIG.readings, contradicted=1e12))
+    told, stubborn = (np.abs(smooth(tracks, c).xy - path)[10:20].mean() for c in (CONFIG, blind))
+    assert told < 0.8 * stubborn
