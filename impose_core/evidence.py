@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from impose_core.anchors import NO_FRAME, Anchor, AnchorGrid, rearranged
 from impose_core.config import TrackingConfig
 from impose_core.frames import FrameSource
 from impose_core.geometry import robust_similarity
-from impose_core.points import PointTracker
+from impose_core.points import PointSteps, PointTracker, WindowTracker
 from impose_core.stopwatch import Stopwatch
 
 FORWARD, BACKWARD = 1, -1
@@ -118,8 +119,24 @@ def follow(
         config: thresholds.
     """
     steps = tracker.step(source, target, xy)
+    return settled(steps, xy, alone=xy, size=size, person=person, config=config)
+
+
+def settled(
+    steps: PointSteps,
+    xy: NDArray[np.float64],
+    *,
+    alone: NDArray[np.float64],
+    size: NDArray[np.float64],
+    person: NDArray[np.int64],
+    config: TrackingConfig,
+) -> Steps:
+    """What ``steps`` from ``xy`` [A, 2] are worth; arguments as of :func:`follow`.
+
+    ``alone`` [A, 2] is where a lost joint goes that stands alone.
+    """
     lost = steps.error > config.lost_error * size
-    moved = np.where(lost[:, None], xy, steps.xy)
+    moved = np.where(lost[:, None], alone, steps.xy)
     for one in sorted(set(person.tolist()) - {-1}):
         mine = np.flatnonzero(person == one)
         good = mine[~lost[mine]]
@@ -172,6 +189,12 @@ class Evidence:
         """
         forgotten = np.zeros(grid.kind.shape, bool)
         previous_changed, following_changed = grid.changed_since(self.grid)
+        if isinstance(self._tracker, WindowTracker):  # its points lean on those of their body
+            before = self.grid
+            previous_changed = _with_companions(previous_changed, before.previous, grid.previous)
+            following_changed = _with_companions(
+                following_changed, before.following, grid.following
+            )
         for tracks, arrival, start, changed, far, old_far in (
             # what arrives on t started from the anchor before t, or after it
             (self.forward, slice(1, None), slice(None, -1), previous_changed,
@@ -220,6 +243,12 @@ class Evidence:
         missing = wanted & ~tracks.known[targets]
         # beyond the outermost anchor a person is tracked as a whole or not at all
         missing |= beyond & (beyond & missing).any(-1, keepdims=True)
+        if isinstance(self._tracker, WindowTracker):
+            run = WindowRun(self.grid, self._tracker, self._frames, self._config, direction)
+            for u in targets[missing.any((1, 2))].tolist():
+                joints = missing[abs(u - int(targets[0]))] & ~tracks.known[u]
+                run.reach(tracks, origin, far, u, joints, watch)
+            return
         for i in np.flatnonzero(missing.any((1, 2))):
             t, u = int(sources[i]), int(targets[i])
             source, target = self._frames[t], self._frames[u]
@@ -279,6 +308,103 @@ class Evidence:
         tracks.deviation[u].reshape(-1)[joints] = steps.deviation
         tracks.lost[u].reshape(-1)[joints] = steps.lost
         tracks.known[u].reshape(-1)[joints] = True
+
+
+class WindowRun:
+    """Fills tracks window by window, for a tracker that looks at many frames together.
+
+    Windows are counted from the anchor a track starts on, and a window is always tracked whole,
+    with all joints of the person that start there: so what is found hangs on the pixels and the
+    anchors, never on which frames were asked for first.
+
+    Args:
+        grid: the anchors.
+        tracker: made the frames.
+        frames: encoded.
+        config: thresholds.
+        direction: ``FORWARD`` or ``BACKWARD``.
+    """
+
+    def __init__(
+        self,
+        grid: AnchorGrid,
+        tracker: WindowTracker,
+        frames: EncodedFrames,
+        config: TrackingConfig,
+        direction: int,
+    ) -> None:
+        self._grid, self._tracker, self._frames = grid, tracker, frames
+        self._config, self._direction = config, direction
+
+    def reach(
+        self,
+        tracks: DirectedTracks,
+        origin: NDArray[np.int32],
+        far: NDArray[np.int32],
+        u: int,
+        missing: NDArray[np.bool_],
+        watch: Stopwatch,
+    ) -> None:
+        """Track on up to frame ``u`` whatever is ``missing`` [N, K] there, and the rest of its
+        windows. All earlier windows are known."""
+        start = origin[u - self._direction]
+        for anchor in np.unique(start[missing]).tolist():
+            persons = np.flatnonzero((missing & (start == anchor)).any(-1))
+            steps = self._tracker.window - 1
+            begun = anchor + (abs(u - anchor) - 1) // steps * steps * self._direction
+            last = min(max(begun + steps * self._direction, 0), len(origin) - 1)
+            window = list(range(begun, last + self._direction, self._direction))
+            with_whom = np.isin(np.arange(len(start)), persons)[:, None]
+            if begun == anchor:
+                with_whom = with_whom & (self._grid.kind[anchor] == Anchor.PLACED)
+            else:  # joints whose next anchor came before this window are done
+                with_whom = with_whom & tracks.known[begun] & (origin[begun] == anchor)
+            encoded = [self._frames[frame] for frame in window]
+            with watch.stage("track"):
+                self._window(tracks, origin, far, anchor, window, with_whom, encoded)
+
+    def _window(
+        self,
+        tracks: DirectedTracks,
+        origin: NDArray[np.int32],
+        far: NDArray[np.int32],
+        anchor: int,
+        window: list[int],
+        joints: NDArray[np.bool_],
+        encoded: list[Any],
+    ) -> None:
+        n, k = np.nonzero(joints)
+        source = self._grid.xy[anchor] if window[0] == anchor else tracks.xy[window[0]]
+        found = self._tracker.track(encoded, source[n, k].astype(np.float64), n)
+        xy = found.xy[0]
+        for i, (t, u) in enumerate(pairwise(window)):
+            steps = settled(
+                PointSteps(xy=found.xy[i + 1], error=found.error[i + 1]),
+                xy,
+                alone=found.xy[i + 1],  # it looks past what hides a point, so its guess counts
+                size=self._grid.size[anchor, n],
+                person=np.where(far[u, n, k] == NO_FRAME, n, -1),
+                config=self._config,
+            )
+            xy = steps.xy
+            here = origin[t, n, k] == anchor  # not beyond the next anchor
+            at = (u, n[here], k[here])
+            tracks.xy[at], tracks.known[at] = steps.xy[here], True
+            tracks.deviation[at], tracks.lost[at] = steps.deviation[here], steps.lost[here]
+
+
+def _with_companions(
+    changed: NDArray[np.bool_], before: NDArray[np.int32], now: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """``changed`` [T, N, K] and the joints that start, or started, on the same anchors of the
+    same persons."""
+    out = np.array(changed)
+    for n in np.flatnonzero(changed.any((0, 2))):
+        for origin in (before, now):
+            frames = np.unique(origin[:, n][changed[:, n]])
+            frames = frames[frames != NO_FRAME]
+            out[:, n] |= np.isin(before[:, n], frames) | np.isin(now[:, n], frames)
+    return out
 
 
 def _outermost(anchors: NDArray[np.int32], edge: int, direction: int) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,4 +41,39 @@ class PointTracker(Protocol):
 
     def step(self, source: Any, target: Any, xy: NDArray[np.float64]) -> PointSteps:
         """Follow ``xy`` [P, 2] (pixels, finite) from one encoded frame to another."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointTracks:
+    """Where points went over L frames, the one they started on first.
+
+    Attributes:
+        xy: float64 [L, P, 2] pixels, as of :class:`PointSteps`; row 0 is where they started.
+        error: float64 [L, P] pixels: how far off they may be; inf where they are not seen.
+    """
+
+    xy: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
+@runtime_checkable
+class WindowTracker(PointTracker, Protocol):
+    """A point tracker that looks at many frames together, and at the points of a body together.
+
+    Time has the direction of ``frames``: the last frame first follows backward. Points of one
+    group may lean on each other; a group must not hear of the others. Else as
+    :class:`PointTracker`; a ``step`` takes every point for a group of its own.
+    """
+
+    window: int
+    """Frames that are best given together, the first one counted."""
+
+    def track(
+        self, frames: Sequence[Any], xy: NDArray[np.float64], group: NDArray[np.int64]
+    ) -> PointTracks:
+        """Follow ``xy`` [P, 2] (pixels, finite) of ``group`` [P] from ``frames[0]`` to the last.
+
+        ``frames`` are encoded, 2 at least.
+        """
         ...
