@@ -30,7 +30,7 @@ from impose_core.skeleton import POSETRACK17, Skeleton, skeleton_from_names, ske
 AUTO: Final = "auto"
 FORMATS: Final = ("xanylabeling", "coco", "posetrack21", "yolo")
 LOSSES: Final[Mapping[str, str]] = {
-    "posetrack21": "joints that PoseTrack does not have, origin, deviation, score, image names",
+    "posetrack21": "joints that PoseTrack does not have, origin, deviation, score",
     "yolo": "origin, deviation, score",
 }
 """What a format has no place for."""
