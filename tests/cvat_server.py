@@ -409,12 +409,16 @@ def drag(cvat: FakeCvat, track: dict, *, frame: int, joint: str, by) -> dict:
     )  # fmt: skip
     found = {}
     for element in track["elements"]:
-        xy = place[element["label_id"]].tolist()
+        before = max(
+            (s for s in element["shapes"] if s["frame"] <= frame), key=lambda s: s["frame"]
+        )
+        xy = before["points"] if before["outside"] else place[element["label_id"]].tolist()
         if element["label_id"] == cvat.joint(joint):
             xy = [xy[0] + float(by[0]), xy[1] + float(by[1])]
         old = [one for one in element["shapes"] if one["frame"] == frame]
-        shape = {"type": "points", "frame": frame, "points": xy, "occluded": False,
-                 "outside": False, "z_order": 0, "rotation": 0.0, "attributes": []}  # fmt: skip
+        shape = {"type": "points", "frame": frame, "points": xy, "occluded": before["occluded"],
+                 "outside": before["outside"], "z_order": 0, "rotation": 0.0,
+                 "attributes": []}  # fmt: skip
         element["shapes"] = [*(s for s in element["shapes"] if s not in old), shape]
         if element["label_id"] == cvat.joint(joint):
             found = {"key": (element["label_id"], frame), "shape": shape}
