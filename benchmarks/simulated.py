@@ -40,6 +40,10 @@ READ = "impose+reader"
 READ_CLIPS = ("p2s_multi_cam01", "p2s_multi_cam03")
 READ_WAYS = ((READ, "worst"), (READ, "review"))
 """With a pose reader: on these clips only; the dance would take as long as all others together."""
+FOUND = "impose+detect"
+FOUND_CLIPS = ("human_dance17", "p2s_multi_cam01", "p2s_multi_cam03", "p2s_single_cam01")
+FOUND_WAYS = ((FOUND, "worst"), (FOUND, "review"))
+"""What ships: people are found before the first click. Where the reader knows the bodies."""
 ONLY_ON = {
     ("forward", "worst"): ("easy (seed 1)", "fast (seed 1)"),
     ("impose", "first-error"): ("easy (seed 1)", "fast (seed 1)"),
@@ -64,7 +68,11 @@ def jobs(clips: Sequence[str] = CLIPS) -> list[Job]:
     return [
         Job(clip=clip, engine=engine, strategy=strategy, seed=seed)
         for clip in clips
-        for engine, strategy in (*WAYS, *(READ_WAYS if clip in READ_CLIPS else ()))
+        for engine, strategy in (
+            *WAYS,
+            *(READ_WAYS if clip in READ_CLIPS else ()),
+            *(FOUND_WAYS if clip in FOUND_CLIPS else ()),
+        )
         if clip in ONLY_ON.get((engine, strategy), CLIPS)
         for seed in _seeds(clip, strategy)
     ]
@@ -133,9 +141,10 @@ def placed(truth: Sequence[Tracklet]) -> float:
 
 def _tool(engine: str, clip: Clip, persons: int) -> AnnotationTool:
     frames, skeleton = len(clip.truth), clip.truth.skeleton
-    if engine == READ:  # the same tool, but what was read before is not read again
+    if engine in (READ, FOUND):  # the same tool, but what was read before is not read again
         session = Session(clip.frames, skeleton=skeleton, engine=Engine(reader=the_reader()))
-        return SessionTool(session, frames=frames, persons=persons, name=READ)
+        detects = engine == FOUND
+        return SessionTool(session, frames=frames, persons=persons, name=engine, detects=detects)
     return annotation_tool(engine, clip.frames, frames=frames, persons=persons, skeleton=skeleton)
 
 

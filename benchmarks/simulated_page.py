@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.simulated import (
+    FOUND,
+    FOUND_CLIPS,
+    FOUND_WAYS,
     JOINTS_PER_VISIT,
     READ,
     READ_CLIPS,
@@ -21,8 +24,16 @@ Row = dict[str, Any]
 Means = dict[tuple[str, str, str], dict[str, float]]
 """(clip, engine, strategy) -> target -> clicks per person, over seeds."""
 
-COLUMNS = (*WAYS, *READ_WAYS)
+COLUMNS = (*WAYS, *READ_WAYS, *FOUND_WAYS)
 TARGET_NAMES = [f"{target:.2f}" for target in TARGETS]
+_COMPARED = (
+    ("impose", "all"),
+    ("impose", "corrections"),
+    (READ, "all"),
+    (READ, "corrections"),
+    (FOUND, "all"),
+)
+"""Engine, and which of its clicks, over those of linear interpolation."""
 TO_LINEAR, TO_WORST = 1 / 3, 1.3
 """Goals: our clicks over those of linear interpolation, and of the suggested frames over those
 of an annotator who knows the worst one."""
@@ -38,10 +49,11 @@ def section(rows: Sequence[Row]) -> list[str]:
         "## Clicks of a simulated annotator",
         "",
         "Everybody is put in place on their first labelled frame, joint by joint (these clicks are",
-        f"in the figures); then each person is visited and at most {JOINTS_PER_VISIT} joints are",
-        "corrected, round by round, until the share of frames with OKS at least .50:.05:.95,",
-        "averaged over the thresholds, reaches the target. Cells are clicks per person to",
-        f"{', '.join(TARGET_NAMES)}. *worst* knows where the worst joint is, *review* goes where",
+        f"in the figures), but for {FOUND}, which finds people without a click; then each",
+        f"person is visited and at most {JOINTS_PER_VISIT} joints are corrected, round by round,",
+        "until the share of frames with OKS at least .50:.05:.95, averaged over the thresholds,",
+        f"reaches the target. Cells are clicks per person to {', '.join(TARGET_NAMES)}.",
+        "*worst* knows where the worst joint is, *review* goes where",
         f"the tool suggests, *random* (seeds {list(SEEDS)} averaged) anywhere, *first-error*",
         "watches from the start to the first wrong frame. A star: somebody never reached the last",
         "target; what they cost until then counts. As `impose simulate` measures it; noise-free.",
@@ -49,7 +61,8 @@ def section(rows: Sequence[Row]) -> list[str]:
         *_clicks_table(rows, clicks, clips),
         "",
         "Some ways take as many rounds as all others together and are run on a few clips only;",
-        f"with a pose reader ({READ}): on {', '.join(READ_CLIPS)}. Chance: one seed on real clips.",
+        f"with a pose reader ({READ}): on {', '.join(READ_CLIPS)};",
+        f"from zero clicks ({FOUND}): on {', '.join(FOUND_CLIPS)}. Chance: one seed on real clips.",
         "",
         "Against the goals: clicks of impose over those of linear interpolation, both at the worst",
         f"joint (goal: at most {TO_LINEAR:.2f}); of the suggested frames over the worst ones "
@@ -58,8 +71,9 @@ def section(rows: Sequence[Row]) -> list[str]:
         "",
         *_goals_table(clicks, clips),
         "",
-        "Placing everybody costs the same with every tool. Clicks over those of linear",
-        f"interpolation, all of them and corrections alone (goal: at most {TO_LINEAR:.2f}):",
+        "Placing everybody costs the same with every tool that finds nobody by itself. Clicks over",
+        "those of linear interpolation, all of them and corrections alone (goal: at most "
+        f"{TO_LINEAR:.2f}):",
         "",
         *_corrections_table(rows, clicks, clips),
         "",
@@ -142,8 +156,9 @@ def _goals_table(clicks: Means, clips: Sequence[str]) -> list[str]:
 def _corrections_table(rows: Sequence[Row], clicks: Means, clips: Sequence[str]) -> list[str]:
     """Over linear interpolation, with the first placement and without it."""
     lines = [
-        "| clip | placing | impose: all | corrections | with readings: all | corrections |",
-        "|---|---|---|---|---|---|",
+        "| clip | placing | impose: all | corrections | with readings: all | corrections "
+        "| from zero clicks: all |",
+        "|---|---|---|---|---|---|---|",
     ]
     found: dict[tuple[str, str], list[float]] = {}
     for clip in clips:
@@ -152,21 +167,17 @@ def _corrections_table(rows: Sequence[Row], clicks: Means, clips: Sequence[str])
         if base is None or placed is None:
             continue
         cells = []
-        for engine in ("impose", READ):
+        for engine, kind in _COMPARED:
             ours = clicks.get((clip, engine, "worst"))
             if ours is None:
-                cells += ["–", "–"]
+                cells.append("–")
                 continue
-            for kind, less in (("all", 0.0), ("corrections", placed)):
-                each = [(ours[t] - less) / (base[t] - less) for t in TARGET_NAMES]
-                found.setdefault((engine, kind), []).extend(each)
-                cells.append(" / ".join(f"{ratio:.2f}" for ratio in each))
+            less = placed if kind == "corrections" else 0.0
+            each = [(ours[t] - less) / (base[t] - less) for t in TARGET_NAMES]
+            found.setdefault((engine, kind), []).extend(each)
+            cells.append(" / ".join(f"{ratio:.2f}" for ratio in each))
         lines.append(f"| {clip} | {placed:.1f} | " + " | ".join(cells) + " |")
-    verdicts = [
-        _reached(found.get((engine, kind), []))
-        for engine in ("impose", READ)
-        for kind in ("all", "corrections")
-    ]
+    verdicts = [_reached(found.get(column, [])) for column in _COMPARED]
     lines.append("| *clips and targets that reach the goal* | | " + " | ".join(verdicts) + " |")
     return lines
 

@@ -146,13 +146,15 @@ def test_corrections_alone_are_held_against_those_of_lines():
 
     rows = [row("linear", (40, 70, 110)), row("impose", (30, 40, 60))]
     rows.append(row("impose+reader", (19, 30, 43)))
+    rows.append(row("impose+detect", (4, 14, 55)))
     text = simulated_page.section(rows)
     line = next(one for one in text if one.startswith("| human_dance17 | 10.0"))
     assert line.split(" | ")[2:] == [
         "0.75 / 0.57 / 0.55",
         "0.67 / 0.50 / 0.50",
         "0.47 / 0.43 / 0.39",
-        "0.30 / 0.33 / 0.33 |",
+        "0.30 / 0.33 / 0.33",
+        "0.10 / 0.20 / 0.50 |",
     ]
     reached = next(one for one in text if one.startswith("| *clips and targets"))
-    assert reached.endswith("| 0 of 3 | 0 of 3 | 0 of 3 | 3 of 3 |")
+    assert reached.endswith("| 0 of 3 | 0 of 3 | 0 of 3 | 3 of 3 | 2 of 3 |")

@@ -3,8 +3,8 @@
 import numpy as np
 
 from impose_core.config import ReadingConfig
-from impose_core.reading import Bias
 from impose_core.readers.protocol import Candidates
+from impose_core.reading import Bias
 
 CONFIG = ReadingConfig()
 

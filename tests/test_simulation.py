@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fakes import TruthReader, index_of
 from pose_set_cases import people, tracklet, video
 from test_baselines import CONFIG
 
+from impose_core.engine import Engine
 from impose_core.errors import UsageError
 from impose_core.evaluation.annotation_tools import (
     ENGINES,
@@ -23,6 +25,7 @@ from impose_core.evaluation.simulation import simulate
 from impose_core.evaluation.tracklets import labelled_tracklets
 from impose_core.frames import ArrayFrames
 from impose_core.poses import Visibility
+from impose_core.readers.protocol import Candidates, Detections
 from impose_core.session import Session
 from impose_core.skeleton import COCO17, skeleton_from_names
 from impose_core.synthesis import render
@@ -52,6 +55,13 @@ class Recorded:
     def __init__(self, truth, off=0.0):
         self.truth = np.stack([one.xy for one in truth], axis=1)
         self.off, self.placements, self.acts = off, [], 0
+        self.adopted = None
+
+    def found(self):
+        return self.truth[:, :0]
+
+    def adopt(self, persons):
+        self.adopted = persons
 
     def place(self, placements):
         self.placements.extend(placements)
@@ -92,6 +102,44 @@ def test_a_tool_that_knows_the_truth_needs_only_the_first_placement():
     assert not any(one.capped for one in found.persons)
     assert found.clicks_to(0.95) == 3
     assert found.never(0.95) == 0
+
+
+class Finder(OneFrame):
+    """Finds somebody who is nobody, then the second person, then nearly the first one."""
+
+    def found(self):
+        nobody = np.full((FRAMES, 1, 3, 2), 500.0)
+        return np.concatenate([nobody, self.truth[:, 1:], self.truth[:, :1] + self.miss], axis=1)
+
+    def poses(self):
+        xy = super().poses()
+        for m, n in self.adopted.items():
+            xy[:, n] = np.where(np.isnan(xy[:, n]), self.found()[:, m], xy[:, n])
+        return xy
+
+
+def test_whom_a_tool_finds_nobody_places():
+    truth = [person(), person(3.0, track_id=2)]
+    tool = Finder(truth)
+    tool.miss = 0.1
+    found = run(tool, truth)
+    assert tool.adopted == {1: 1, 2: 0}
+    assert tool.placements == []
+    assert [one.reached for one in found.persons] == [dict.fromkeys((0.75, 0.85, 0.95), 0)] * 2
+    assert [one.visited for one in found.persons] == [0, 0]
+    assert found.identity_edits == 1  # the one who is nobody goes
+
+
+def test_who_is_found_too_badly_is_placed_by_hand():
+    truth = [person(), person(3.0, track_id=2)]
+    tool = Finder(truth)
+    tool.miss = 60.0
+    found = run(tool, truth)
+    assert tool.adopted == {1: 1}
+    assert {one.person for one in tool.placements} == {0}
+    assert found.persons[1].clicks == 0
+    assert found.persons[0].clicks == FRAMES * 3
+    assert found.identity_edits == 3  # made one, two go
 
 
 def test_the_first_placement_is_every_labelled_joint_of_the_first_labelled_frame():
@@ -308,6 +356,30 @@ def test_every_engine_gets_there(clip, engine):
     assert found.poses[0.95].shape == clip[1][0].xy[:, None].shape
     assert 0.95 in effort.reached
     assert effort.value >= 0.95 - 1e-9
+
+
+class Spotter(TruthReader):
+    """Sees the dancer without being told where."""
+
+    def detect(self, image):
+        xy = self.path[[index_of(image)]] + self.bias
+        seen = Candidates(xy=xy[:, :, None], score=np.ones((1, 17, 1)))
+        return Detections(xy=xy, score=np.ones((1, 17)), candidates=seen)
+
+
+def test_our_tool_goes_on_from_whom_it_finds(clip):
+    frames, truth = clip
+    images = [frames.read(t).copy() for t in range(len(frames))]
+    for t, image in enumerate(images):
+        image[0, 0] = (0, t, 0)
+    path = np.concatenate([truth[0].xy, truth[0].xy[-1:], truth[0].xy[-1:]])
+    engine = Engine(reader=Spotter(path, COCO17, bias=(3.0, 0.0)))
+    session = Session(ArrayFrames(np.stack(images)), skeleton=COCO17, engine=engine)
+    tool = SessionTool(session, frames=len(truth[0].on), persons=1, detects=True)
+    found = simulate(tool, truth, Annotator(), sigmas=np.array(COCO17.sigmas))
+    assert found.identity_edits == 0
+    assert found.clicks_to(0.75) < 17 / 2  # no placement: only what the reader's bias costs
+    assert found.never(0.95) == 0
 
 
 def test_no_such_engine(clip):

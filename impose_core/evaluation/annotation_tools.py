@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,8 +47,16 @@ class AnnotationTool(Protocol):
 
     name: str
 
+    def found(self) -> Floats:
+        """[T, M, K, 2] pixels of the M persons it finds before any click; M may be 0."""
+        ...
+
+    def adopt(self, persons: Mapping[int, int]) -> None:
+        """``persons``: which person of the truth (index) each of the found ones is taken for."""
+        ...
+
     def place(self, placements: Sequence[Placement]) -> None:
-        """Take human points; the first ones of a person make the person."""
+        """Take human points; the first ones of a person nobody found make the person."""
         ...
 
     def poses(self) -> Floats:
@@ -60,13 +69,43 @@ class AnnotationTool(Protocol):
 
 
 class SessionTool:
-    """Our own: a :class:`Session`. Person n of the truth is track n + 1."""
+    """Our own: a :class:`Session`.
+
+    Args:
+        session: new.
+        frames: T, how many of its frames are annotated, from 0 on.
+        persons: N, of the truth.
+        name: of the tool.
+        detects: it looks for people before the first click.
+    """
 
     def __init__(
-        self, session: Session, *, frames: int, persons: int, name: str = "impose"
+        self,
+        session: Session,
+        *,
+        frames: int,
+        persons: int,
+        name: str = "impose",
+        detects: bool = False,
     ) -> None:
         self.name = name
-        self._session, self._frames, self._persons = session, frames, persons
+        self._session, self._frames, self._detects = session, frames, detects
+        self._track = {n: n + 1 for n in range(persons)}
+        """Person of the truth -> track."""
+
+    def found(self) -> Floats:
+        """Everybody :meth:`Session.detect` finds, carried to all frames."""
+        if self._detects:
+            for _ in self._session.detect():
+                pass
+        return self._propagated()
+
+    def adopt(self, persons: Mapping[int, int]) -> None:
+        """Found persons keep their tracks; all others will be new ones."""
+        tracks = self._session.tracks.track_id.tolist()
+        taken = {n: tracks[one] for one, n in persons.items()}
+        new = itertools.count(max(tracks, default=0) + 1)
+        self._track = {n: taken[n] if n in taken else next(new) for n in self._track}
 
     def place(self, placements: Sequence[Placement]) -> None:
         """As one act."""
@@ -74,7 +113,7 @@ class SessionTool:
         moves = [
             MoveKeypoints(
                 frame=one.frame,
-                track=one.person + 1,
+                track=self._track[one.person],
                 xy={
                     names[k]: (float(x), float(y))
                     for k, (x, y) in zip(one.joints.tolist(), one.xy, strict=True)
@@ -90,19 +129,25 @@ class SessionTool:
 
     def poses(self) -> Floats:
         """Propagates what is not known yet."""
-        for _ in self._session.propagate(0, self._frames):
-            pass
-        tracks = self._session.tracks
-        xy = np.full((self._frames, self._persons, len(tracks.skeleton), 2), np.nan)
-        for n, track in enumerate(tracks.track_id.tolist()):
-            xy[:, track - 1] = tracks.xy[: self._frames, n]
+        known = self._propagated()
+        xy = np.full((len(known), len(self._track), *known.shape[2:]), np.nan)
+        column = {t: at for at, t in enumerate(self._session.tracks.track_id.tolist())}
+        for n, track in self._track.items():
+            if track in column:
+                xy[:, n] = known[:, column[track]]
         return xy
 
     def suggestions(self, person: int) -> list[int]:
         """What ``Session.review`` says about the person, to the last of its suggestions."""
         tracks = self._session.tracks
-        alone = tracks.frames(0, self._frames).only(tracks.person(person + 1))
+        alone = tracks.frames(0, self._frames).only(tracks.person(self._track[person]))
         return [one.frame for one in suggestions(alone, limit=self._frames)]
+
+    def _propagated(self) -> Floats:
+        """[T, tracks, K, 2] pixels."""
+        for _ in self._session.propagate(0, self._frames):
+            pass
+        return np.asarray(self._session.tracks.xy[: self._frames], np.float64)
 
 
 class MethodTool:
@@ -113,6 +158,13 @@ class MethodTool:
     ) -> None:
         self.name, self._method = name, method
         self._points = np.full((frames, persons, len(skeleton), 2), np.nan)
+
+    def found(self) -> Floats:
+        """Nobody."""
+        return self._points[:, :0]
+
+    def adopt(self, persons: Mapping[int, int]) -> None:
+        """Nobody."""
 
     def place(self, placements: Sequence[Placement]) -> None:
         """Add to the points."""
@@ -128,8 +180,10 @@ class MethodTool:
         return []
 
 
-ENGINES = ("impose", "impose+reader", "hold", "linear", "forward", "average")
-"""Names for :func:`annotation_tool`; "impose" alone has nothing but tracks."""
+OURS = ("impose", "impose+reader", "impose+detect")
+ENGINES = (*OURS, "hold", "linear", "forward", "average")
+"""Names for :func:`annotation_tool`. "impose" alone has nothing but tracks, "impose+reader" also
+reads the frames, "impose+detect" finds people before the first click as well."""
 
 
 def annotation_tool(
@@ -147,10 +201,11 @@ def annotation_tool(
     Raises:
         UsageError: if there is no such engine.
     """
-    if engine in ("impose", "impose+reader"):
-        reader = MoveNet() if engine == "impose+reader" else None
+    if engine in OURS:
+        reader = None if engine == "impose" else MoveNet()
         session = Session(video, skeleton=skeleton, engine=Engine(reader=reader))
-        return SessionTool(session, frames=frames, persons=persons, name=engine)
+        detects = engine == "impose+detect"
+        return SessionTool(session, frames=frames, persons=persons, name=engine, detects=detects)
     methods: dict[str, Method] = {"hold": hold, "linear": linear}
     if engine in ("forward", "average"):
         methods[engine] = Tracks(video, way="forward" if engine == "forward" else "average")

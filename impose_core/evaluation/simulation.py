@@ -1,9 +1,10 @@
 """How many clicks until the whole clip is right? A simulated annotator works with a tool.
 
-Everybody is put in place on the first frame they are labelled on, joint by joint, which costs
-as much with every tool. Then, round by round, each person that is not good enough yet is
-visited and corrected, and the tool makes new poses. A person's accuracy is that of IMPose's
-VNoC (:meth:`impose_core.evaluation.tracklets.Tracklet.accuracy`) or the mean OKS.
+People whom the tool finds by itself cost nothing yet. Everybody else is put in place on the
+first frame they are labelled on, joint by joint, which costs as much with every tool. Then,
+round by round, each person that is not good enough yet is visited and corrected, and the tool
+makes new poses. A person's accuracy is that of IMPose's VNoC
+(:meth:`impose_core.evaluation.tracklets.Tracklet.accuracy`) or the mean OKS.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from impose_core.errors import UsageError
 from impose_core.evaluation.annotation_tools import AnnotationTool, Placement
@@ -23,6 +25,10 @@ from impose_core.evaluation.tracklets import THRESHOLDS, Tracklet
 
 TOLERANCE = 1e-9
 """How far below its target an accuracy may be by rounding."""
+
+RECOGNISED = 0.5
+"""From this mean OKS over all labelled frames on, a found person is taken for a labelled one; who
+is found worse is placed by hand."""
 
 Measure = Literal["accuracy", "oks"]
 MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
@@ -72,7 +78,8 @@ class Simulation:
         tool: its name.
         persons: each labelled person.
         curve: after the first placement, and after every round.
-        identity_edits: persons made (swaps, merges and splits come with tools that detect).
+        identity_edits: persons made by hand, and found ones taken away since they are nobody
+            or somebody who was found already.
         targets: ascending.
         poses: target -> float64 [T, N, K, 2] pixels, when the last person who ever reached it
             did; for the pictures.
@@ -177,16 +184,23 @@ class _Work:
         self.poses: dict[float, Floats] = {}
 
     def begin(self) -> int:
-        """Place everybody on their first labelled frame; returns how many there are."""
+        """Take over whom the tool finds, place all others on their first labelled frame.
+
+        Returns:
+            How often who is who was edited.
+        """
+        found = self._tool.found()
+        taken = self._recognised(found)
+        self._tool.adopt(taken)
         placements = []
         for n, one in enumerate(self._truth):
-            if one.on.any():
+            if one.on.any() and n not in taken.values():
                 frame = int(np.flatnonzero(one.on)[0])
                 joints = np.flatnonzero(one.visibility[frame] > 0)
                 self.efforts[n].visited += 1
                 placements.append(self._click(n, frame, joints))
         self._let_the_tool_work(placements)
-        return len(placements)
+        return len(placements) + found.shape[1] - len(taken)
 
     def go_on(self) -> bool:
         """One round: everybody who is not good enough is corrected once. False: all done."""
@@ -211,6 +225,18 @@ class _Work:
             oks=float(np.mean(np.concatenate([self._likeness(n) for n in counted]))),
             accuracy=float(np.mean([self._accuracy(n) for n in counted])),
         )
+
+    def _recognised(self, found: Floats) -> dict[int, int]:
+        """Found person -> person of the truth, where the one is the other on most frames."""
+        like = np.zeros((found.shape[1], len(self._truth)))
+        for n, one in enumerate(self._truth):
+            if one.on.any():
+                for m in range(found.shape[1]):
+                    terms = one.terms(found[:, m], self._sigmas)[one.on]
+                    like[m, n] = np.nanmean(terms)
+        rows, columns = linear_sum_assignment(like, maximize=True)
+        pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+        return {m: n for m, n in pairs if like[m, n] >= RECOGNISED}
 
     def _visit(self, n: int) -> tuple[int, NDArray[np.int64]]:
         """Look at frames until there is something to click; no joints if there is nothing."""
@@ -239,7 +265,8 @@ class _Work:
         )
 
     def _let_the_tool_work(self, placements: list[Placement]) -> None:
-        self._tool.place(placements)
+        if placements:
+            self._tool.place(placements)
         poses = self._tool.poses()
         for n, one in enumerate(self._truth):
             self._terms[n] = one.terms(poses[:, n], self._sigmas)
