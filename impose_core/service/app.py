@@ -70,7 +70,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Guard, token=settings.token)
     app.add_exception_handler(ImposeError, _refused)
     app.add_exception_handler(HTTPException, _no_such_path)
-    app.add_exception_handler(Exception, _failed)
     app.add_api_route("/health", health, methods=["GET"])
     for path, method, answer in _ROUTES:
         app.add_api_route(f"/impose{path}", answer, methods=[method])
@@ -357,7 +356,3 @@ async def _no_such_path(request: Request, error: Exception) -> JSONResponse:
     )
     said = {"code": "unknown_path", "message": message, "hint": None}
     return JSONResponse({"error": said}, error.status_code)
-
-
-async def _failed(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": said_of(error)}, status_of(error))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
+import logging
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from impose_core.errors import ImposeError
 from impose_core.service.errors import Forbidden, TooLarge, Unauthorized, said_of, status_of
@@ -17,6 +18,8 @@ UPLOAD_BYTES: Final = 512 * 2**20
 """Of the desktop's own requests, which carry images."""
 OPEN: Final = ("/health",)
 """Paths that need no token."""
+
+logger = logging.getLogger(__name__)
 
 
 class Guard:
@@ -36,7 +39,24 @@ class Guard:
         except ImposeError as error:
             await _refuse(error, send)
             return
-        await self._app(scope, receive, send)
+        await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; a fault inside is an answer too, and the connection stays."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if begun:
+                raise
+            logger.exception("A request failed")
+            await _refuse(error, send)
 
     def _check(self, path: str, headers: dict[bytes, bytes]) -> None:
         if self._token is None and not _is_loopback(headers.get(b"host", b"")):
@@ -77,8 +97,11 @@ def _is_loopback(host: bytes) -> bool:
     return is_loopback(name.partition(":")[0].lower())
 
 
-async def _refuse(error: ImposeError, send: Send) -> None:
+async def _refuse(error: Exception, send: Send) -> None:
     body = json.dumps({"error": said_of(error)}).encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
     await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
     await send({"type": "http.response.body", "body": body})
