@@ -143,6 +143,8 @@ class App:
     def key(self, key: QtCore.Qt.Key, modifiers: Any = NONE) -> None:
         """Press a key in the canvas."""
         self.keys += 1
+        self.window.activateWindow()  # the host's popups may be in front for a while
+        self.until(self.window.isActiveWindow, 10)
         QTest.keyClick(self.canvas, key, modifiers)
         self.settle()
 

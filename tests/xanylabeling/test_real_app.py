@@ -45,6 +45,11 @@ def persons(document):
     return {shape["group_id"] for shape in document["shapes"] if shape["group_id"] is not None}
 
 
+def near(a, b):
+    """Whether the same joints are at the same places."""
+    return a.keys() == b.keys() and all(apart(a[name], b[name]) < 1e-6 for name in a)
+
+
 def apart(a, b):
     return max(abs(a[0] - b[0]), abs(a[1] - b[1]))
 
@@ -58,8 +63,10 @@ def undo(app):
 
 
 def propagated(app, keys):
+    app.plugin.status.say("")
     app.key(keys.Key_N)
     app.calm()
+    assert app.said, "the key was heard"
 
 
 def test_one_drag_and_one_key(clip, keys):
@@ -84,8 +91,7 @@ def test_one_drag_and_one_key(clip, keys):
     assert refined[selected] == dropped, "the joint that was dragged is where it was dropped"
     moved = {n for n in refined if n != selected and apart(refined[n], before[n]) > 1e-6}
     assert [s.label for s in app.canvas.selected_shapes] == [selected], "the selection stays"
-    saved = joints(app.saved(3), 1)
-    assert {n: pytest.approx(p) for n, p in saved.items()} == refined
+    assert near(joints(app.saved(3), 1), refined)
 
     propagated(app, keys)
     tell(
@@ -175,7 +181,7 @@ def test_swap_from_here_on_and_back(clip, keys):
     assert app.said.startswith("Swap")
     assert app.pose(1) == was[2]
     assert app.pose(2) == was[1]
-    assert joints(app.saved(8), 1) == pytest.approx(was[2])
+    assert near(joints(app.saved(8), 1), was[2])
     assert contents(app.folder)["frame_00007.json"] == before["frame_00007.json"]
     for frame in (12, 23):
         old = json.loads(before[app.file(frame).name])
@@ -224,10 +230,11 @@ def test_draw_a_box_get_a_pose(clip, keys):
     app._move(app._screen(300, 570))
     app.click_at(300, 570)
     app.calm()
-    assert len(app.pose(1)) >= 8, app.said
+    assert app.said == "Persons found: 4."  # 1 to 3 are taken, on another frame
+    assert len(app.pose(4)) >= 8
     assert app.canvas.editing()
     undo(app)
-    assert app.pose(1) == {}
+    assert app.pose(4) == {}
 
 
 def test_find_everybody_without_a_click(clip, keys):
@@ -355,9 +362,9 @@ def auto_run(app, to):
 
 def test_stock_auto_run_goes_on_from_what_is_corrected(clip, keys):
     app = clip
-    first = app.file(0).read_bytes()
+    first = app.saved(0)["shapes"]
     auto_run(app, to=6)
-    assert app.file(0).read_bytes() == first
+    assert app.saved(0)["shapes"] == first
     assert all(persons(app.saved(frame)) == {1, 2, 3} for frame in range(7)), app.said
     assert not app.file(7).exists()
 
@@ -452,7 +459,7 @@ def test_a_frame_looked_at_while_it_is_written_shows_what_was_written(clip, keys
     app.until(lambda: app.file(1).exists())
     app.open(20)
     app.calm()
-    assert app.pose(1) == pytest.approx(joints(app.saved(20), 1))
+    assert near(app.pose(1), joints(app.saved(20), 1))
     app.drag(1, "left_wrist", 5, 5)
     app.calm()
     assert persons(app.saved(20)) == {1, 2, 3}

@@ -57,6 +57,8 @@ def put(view: Any, answer: Iterable[Json], *, whole: bool = False, save: bool = 
     Returns:
         Whether anything changed.
     """
+    if not view.canvas.shapes_backups:  # a frame without a file has no step to go back to yet
+        view.canvas.store_shapes()
     wanted: dict[Key, Json] = {}
     for said in answer:
         key = key_of(said)
@@ -77,31 +79,26 @@ def put(view: Any, answer: Iterable[Json], *, whole: bool = False, save: bool = 
             view.canvas.shapes.append(shape)
             view.add_label(shape, update_last_label=False, refresh_filters=False)
             changed = seen = True
-    gone = [shape for key, shape in there.items() if whole and key not in wanted]
+    gone = {id(shape) for key, shape in there.items() if whole and key not in wanted}
     if gone:
-        _remove(view, gone)
-        changed = seen = True
-    if changed:
-        if not seen and view.canvas.shapes_backups:
+        _remove(view, gone)  # which is a step of undo already
+    elif changed:
+        if not seen:
             view.canvas.shapes_backups.pop()  # or an undo would seem to do nothing
         view.canvas.store_shapes()
         view.canvas.update()
-        if save:
-            view.set_dirty()
+    if save and (changed or gone):
+        view.set_dirty()
     view.actions.undo.setEnabled(view.canvas.is_shape_restorable)
-    return changed
+    return changed or bool(gone)
 
 
-def put_back(view: Any, count: int) -> None:
-    """Take back the last ``count`` shapes that were drawn, as if they had never been."""
-    for shape in view.canvas.shapes[-count:]:
-        item = view.label_list.find_item_by_shape(shape)
-        if item is not None:
-            view.label_list.remove_item(item)
-    del view.canvas.shapes[-count:]
-    if view.canvas.shapes_backups:
-        view.canvas.shapes_backups.pop()
+def take_back(view: Any) -> Json:
+    """The shape that was drawn last, taken off the canvas again before the host has named it."""
+    shape = view.canvas.shapes.pop()
+    view.canvas.shapes_backups.pop()
     view.canvas.update()
+    return plain(shape)
 
 
 def save_first(view: Any) -> bool:
@@ -132,12 +129,13 @@ def _set(shape: Any, said: Json) -> bool:
     return True
 
 
-def _remove(view: Any, gone: list[Any]) -> None:
-    view.remove_labels(gone)
-    identities = {id(shape) for shape in gone}
-    keep = [shape for shape in view.canvas.shapes if id(shape) not in identities]
-    view.canvas.shapes = keep
-    view.canvas.selected_shapes = [
-        shape for shape in view.canvas.selected_shapes if id(shape) not in identities
-    ]
-    view.canvas.un_highlight()
+def _remove(view: Any, gone: set[int]) -> None:
+    """Take shapes (by ``id``) off the canvas, as the host's undo does.
+
+    Its way to delete shapes saves the frame after each of them, half done.
+    """
+    keep = [shape for shape in view.canvas.shapes if id(shape) not in gone]
+    selected = [shape for shape in view.canvas.selected_shapes if id(shape) not in gone]
+    view.label_list.clear()
+    view.load_shapes(keep, update_last_label=False)
+    view.canvas.select_shapes(selected)

@@ -92,8 +92,7 @@ class Plugin(QtCore.QObject):
         if not self.drawing_box:
             return False
         self.drawing_box = False
-        corners = on_canvas.plain(self.view.canvas.shapes[-1])["points"]
-        on_canvas.put_back(self.view, 1)
+        corners = on_canvas.take_back(self.view)["points"]
         self.view.set_edit_mode()
         self.view.toggle_drawing_sensitive(False)
         xs, ys = [x for x, _ in corners], [y for _, y in corners]
