@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from itertools import pairwise
@@ -122,6 +124,75 @@ def test_one_drag_and_one_key(clip, keys):
         assert {n: app.pose(1)[n] for n in moved} == {n: before[n] for n in moved}
     undo(app)  # the drag
     assert app.pose(1) == before
+
+
+def test_a_drag_moves_the_joints_that_were_wrong_with_it(clip, keys):
+    """Estimates of a forearm are 40 pixels off: putting the wrist right puts the elbow right."""
+    app = clip
+    propagated(app, keys)
+    document = app.saved(10)
+    right = joints(document, 1)
+    for shape in document["shapes"]:
+        if shape["group_id"] == 1 and shape["label"] in ("left_elbow", "left_wrist"):
+            shape["points"][0][0] += 40
+            shape["impose"]["xy"] = shape["points"][0]
+    app.file(10).write_text(json.dumps(document))
+    app.open(10)
+    app.drag(1, "right_wrist", 3, 3)
+    app.calm()
+    human, wrong = app.at(1, "right_wrist"), app.at(1, "left_elbow")
+    app.drag(1, "left_wrist", -40, 0)
+    app.calm()
+    elbow = app.at(1, "left_elbow")
+    tell(
+        f"elbow {apart(wrong, right['left_elbow']):.1f} px off before the wrist was dragged, "
+        f"{apart(elbow, right['left_elbow']):.1f} px after"
+    )
+    assert apart(elbow, right["left_elbow"]) < apart(wrong, right["left_elbow"]) / 2
+    assert app.at(1, "right_wrist") == human
+    assert [s.label for s in app.canvas.selected_shapes] == ["left_wrist"]
+    assert near(joints(app.saved(10), 1), app.pose(1))
+    undo(app)
+    assert app.at(1, "left_elbow") == wrong
+    assert app.at(1, "left_wrist")[0] < right["left_wrist"][0] + 20
+    undo(app)
+    assert apart(app.at(1, "left_wrist"), (right["left_wrist"][0] + 40, right["left_wrist"][1])) < 1
+
+
+def test_the_command_opens_a_video_in_the_app(tmp_path):
+    """The launcher itself, in a process of its own; its event loop ends when the clip is open."""
+    video = tmp_path / "demo.mp4"
+    shutil.copy(Path(__file__).resolve().parents[2] / "docs" / "demo" / "clip.mp4", video)
+    program = """
+import sys, time
+from PyQt6 import QtWidgets
+def until_open():
+    app = QtWidgets.QApplication.instance()
+    plugin = next(w.impose_plugin for w in app.topLevelWidgets() if hasattr(w, "impose_plugin"))
+    deadline = time.monotonic() + 120
+    while plugin.clip is None and time.monotonic() < deadline:
+        app.processEvents()
+    print("frames", len(plugin.clip.images), "pid", plugin.provider.pid, flush=True)
+    plugin.worker.finish()
+    return 0
+QtWidgets.QApplication.exec = staticmethod(until_open)
+from impose_xanylabeling.launcher import main
+sys.exit(main(sys.argv[1:]))
+"""
+    options = ["--work-dir", str(tmp_path), "--no-auto-update-check", "--logger-level", "error"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(video), *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "HOME": str(tmp_path)},
+        check=False,
+    )
+    line = next((x for x in done.stdout.splitlines() if x.startswith("frames")), done.stderr)
+    assert line.startswith("frames 100 pid "), done.stderr
+    assert done.returncode == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(line.split()[-1]), 0)  # the service went with the window
 
 
 def test_human_joints_and_checked_frames_stay(clip, keys):
