@@ -1,5 +1,6 @@
 """What must be true of the pose network whatever its weights; parity is in ``test_parity.py``."""
 
+import io
 import math
 from dataclasses import replace
 
@@ -156,7 +157,15 @@ def test_presets_have_the_documented_sizes(preset, millions):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width": 18}, {"joints": 0}, {"persons": 0}, {"person": 2}, {"box_layers": 0}]
+    "wrong",
+    [
+        {"width": 18},
+        {"joints": 0},
+        {"persons": 0},
+        {"person": 2},
+        {"box_layers": 0},
+        {"boxes_meet": True},
+    ],
 )
 def test_sizes_that_cannot_be_are_refused(wrong):
     with pytest.raises(UsageError, match=f"'{next(iter(wrong))}'"):
@@ -350,9 +359,14 @@ def test_a_network_without_joint_codebook_says_so(images):
     with torch.no_grad():
         memory = network.encode(*images)
     with pytest.raises(UsageError, match="codebook") as caught:
-        Interaction(network, memory.of(0)).click({0: {0: (0.5, 0.5)}})
+        Interaction(network, memory.of(0))
     assert "ED-Pose" in caught.value.hint
-    with pytest.raises(UsageError, match="one image"):
+    with pytest.raises(UsageError, match="codebook"):
+        network.decode(memory, torch.rand(2, 1, 4), torch.rand(2, 1, 5, 2))
+
+
+def test_an_interaction_is_with_one_image(network, memory):
+    with pytest.raises(UsageError, match="one image, got 2"):
         Interaction(network, memory)
 
 
@@ -489,3 +503,49 @@ def test_logits_are_clamped_and_invert():
     x = torch.linspace(0.001, 0.999, 50)
     torch.testing.assert_close(inverse_sigmoid(x).sigmoid(), x)
     assert inverse_sigmoid(torch.tensor([-1.0, 0, 1, 2])).isfinite().all()
+
+
+# --- export --------------------------------------------------------------------------------------
+
+
+class Again(torch.nn.Module):
+    """Decoding alone: persons are an axis of any length."""
+
+    def __init__(self, network, memory):
+        super().__init__()
+        self.network, self.memory = network, memory
+
+    def forward(self, tokens, boxes, keypoints, free):
+        memory = replace(self.memory, tokens=tokens)
+        poses = self.network.decode(memory, boxes, keypoints, free=free)
+        return poses.boxes, poses.keypoints
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own, about itself
+def test_the_decoder_exports_to_onnx_with_any_number_of_persons(network, memory):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx", reason="needs impose[torch]")
+    decoder = Again(network, memory.of(0)).eval()
+    generator = torch.Generator().manual_seed(0)
+
+    def inputs(persons):
+        xy, wh, joints = (
+            torch.rand(1, persons, *shape, generator=generator) for shape in ((2,), (2,), (5, 2))
+        )
+        boxes = torch.cat([xy, 0.1 + wh / 4], dim=-1)
+        return memory.of(0).tokens, boxes, joints, torch.ones(1, persons, 5)
+
+    file, names = io.BytesIO(), ["tokens", "boxes", "keypoints", "free"]
+    axes = {name: {1: "persons"} for name in names[1:]}
+    torch.onnx.export(
+        decoder, inputs(3), file, input_names=names, dynamic_axes=axes, opset_version=17,
+        dynamo=False,
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    for persons in (1, 3, 7):
+        given_inputs = inputs(persons)
+        with torch.no_grad():
+            known = decoder(*given_inputs)
+        fed = {name: x.numpy() for name, x in zip(names, given_inputs, strict=True)}
+        for ours, theirs in zip(session.run(None, fed), known, strict=True):
+            np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-5)

@@ -58,11 +58,12 @@ class DecoderLayer(nn.Module):
     def _seen(
         self, tokens: Tensor, position: Tensor, blocked: Tensor | None, group: int | None
     ) -> Tensor:
+        batch, _, width = tokens.shape
         placed = tokens + position
         if group is not None:
-            placed, values = (x.reshape(-1, group, x.shape[-1]) for x in (placed, tokens))
+            placed, values = (x.reshape(-1, group, width) for x in (placed, tokens))
             seen, _ = self.self_attention(placed, placed, values, need_weights=False)
-            apart: Tensor = seen.reshape(tokens.shape)
+            apart: Tensor = seen.reshape(batch, -1, width)  # Q stays free in an exported graph
             return apart
         if blocked is not None and blocked.ndim == 3:
             blocked = blocked.repeat_interleave(self.self_attention.num_heads, dim=0)

@@ -72,6 +72,11 @@ class Interaction:
             raise UsageError(
                 f"Expected 'memory' of one image, got {memory.tokens.shape[0]}; see Memory.of."
             )
+        if not network.config.clickable:
+            raise UsageError(
+                "Expected a network that decodes bodies again, got one without codebook of joints.",
+                hint="ED-Pose is such a network; Click-Pose and 'nano' can be clicked.",
+            )
         self.network, self.memory, self.official = network, memory, official
         with torch.inference_mode():
             self._values = network.keypoint_decoder.values(memory)

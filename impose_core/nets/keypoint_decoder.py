@@ -124,9 +124,9 @@ class KeypointDecoder(nn.Module):
         """
         values = self.values(memory) if values is None else values
         tokens, reference = queries
-        persons, group = tokens.shape[1:3]
+        group = 1 + self.joints
         if blocked is None and self.boxes_meet:
-            blocked = apart(persons, self.joints, boxes_meet=True, device=tokens.device)
+            blocked = apart(tokens.shape[1], self.joints, boxes_meet=True, device=tokens.device)
         moving = 1.0 if free is None else free[..., None]
         poses = []
         for index, (layer, readable) in enumerate(zip(self.layers, values, strict=True)):
@@ -139,7 +139,7 @@ class KeypointDecoder(nn.Module):
                 blocked=blocked,
                 group=group if blocked is None else None,
             )
-            tokens = flat.unflatten(1, (persons, group))
+            tokens = flat.unflatten(1, (-1, group))
             poses.append(self._poses(index, tokens, frame.norm(tokens), reference, moving))
             reference = poses[-1].reference
         return poses

@@ -29,7 +29,8 @@ class LabelCodebooks(nn.Module):
         Raises:
             UsageError: if there is no codebook of joints.
         """
-        labels = torch.full((batch, persons), label, device=self.persons.weight.device)
+        device = self.persons.weight.device
+        labels = torch.full((batch, persons), label, dtype=torch.int64, device=device)
         count = 0 if self.joints is None else self.joints.num_embeddings - 1
         joints = torch.arange(count, device=labels.device).expand(batch, persons, -1)
         return self.tokens(labels, joints)
@@ -43,7 +44,6 @@ class LabelCodebooks(nn.Module):
         if self.joints is None:
             raise UsageError(
                 "Expected a network with a codebook of joints, got one without: it finds bodies, "
-                "but cannot decode one again.",
-                hint="ED-Pose is such a network; Click-Pose and 'nano' can be clicked.",
+                "but cannot decode one again."
             )
         return torch.cat([self.persons(labels)[:, :, None], self.joints(joints + 1)], dim=2)

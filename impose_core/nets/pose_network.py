@@ -76,6 +76,11 @@ class PoseConfig:
                 f"Expected 'width' to be a multiple of 4 and of 'heads' = {self.heads}, "
                 f"got {self.width}."
             )
+        if self.clickable and self.boxes_meet:
+            raise UsageError(
+                "Expected 'boxes_meet' to be false of a clickable network, got true: a click on "
+                "one body would change others."
+            )
         if not 0 <= self.person < self.classes:
             raise UsageError(f"Expected 'person' in 0..{self.classes - 1}, got {self.person}.")
 
