@@ -27,7 +27,7 @@ class ChunkFrames(BaseSource):
     """The frames of a job that are not deleted, as one video.
 
     A task of images has chunks of pictures, one of a video has small videos or pictures. Servers
-    from 2.18 or so count the chunks of a job; older ones those of its task, and give them whole.
+    from 2.20 on count the chunks of a job; older ones those of its task, and give them whole.
     """
 
     def __init__(self, server: Server, job: Job) -> None:

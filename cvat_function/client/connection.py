@@ -245,7 +245,7 @@ def open_server(*, host: str | None, profile: str | None, environment: Mapping[s
                 f"Expected {TOKEN} in the environment or a profile of cvat-cli for {url}, got "
                 "neither.",
                 hint="Make a token in CVAT's profile page, then 'cvat-cli profile create'. "
-                f"Servers before 2.47 know none: set {USER} and {PASSWORD}.",
+                f"Servers before 2.48 know none: set {USER} and {PASSWORD}.",
             )
     except CvatSdkException as error:
         raise UsageError(f"Expected a usable server or profile, got: {error}") from None

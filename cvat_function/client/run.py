@@ -187,7 +187,7 @@ def _report(
         "keyframes": count.written,
         "human_keyframes": count.human,
         "shown": count.shown,
-        "saved": count.shown - count.written,
+        "saved": max(count.shown - count.written, 0),
         "tolerance": request.tolerance,
         "chunks": fetched,
         "rounds": outcome.rounds,
