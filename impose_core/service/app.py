@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import metadata
 from pathlib import Path
@@ -19,20 +19,20 @@ from starlette.exceptions import HTTPException
 from impose_core.errors import ImposeError
 from impose_core.review import suggestions
 from impose_core.service import identity, looking, work
+from impose_core.service.bodies import json_body
 from impose_core.service.clip import Clip, free_person
 from impose_core.service.desk import Desk, Settings
 from impose_core.service.errors import (
     RETRY_SECONDS,
     BadRequest,
     Busy,
-    TooLarge,
     said_of,
     status_of,
 )
 from impose_core.service.extract import extracted
-from impose_core.service.guard import Guard, limit_of
+from impose_core.service.guard import Guard
+from impose_core.service.remote import Remote
 from impose_core.service.requests import (
-    body_of,
     displayed_of,
     frame_of,
     integer_of,
@@ -52,7 +52,6 @@ MOST_EVERY: Final = 1000
 logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-Body = Mapping[str, Any]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -73,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_api_route("/health", health, methods=["GET"])
     for path, method, answer in _ROUTES:
         app.add_api_route(f"/impose{path}", answer, methods=[method])
+    app.include_router(Remote(settings.engine, settings.skeleton).router())
     return app
 
 
@@ -299,24 +299,6 @@ def clip_of(request: Request) -> Clip:
         UnknownClip: if it is not open.
     """
     return desk_of(request).clip(request.path_params["clip"])
-
-
-async def json_body(request: Request) -> Body:
-    """The object that a request carries.
-
-    Raises:
-        BadRequest: if it carries none, or does not say that it is JSON.
-        TooLarge: if it is too large.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":  # what else a web page may send without asking first
-        raise BadRequest("Expected 'Content-Type' to be application/json, got another one.")
-    limit, content = limit_of(request.url.path), bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > limit:
-            raise TooLarge(f"Expected a body of at most {limit} bytes, got more.")
-    return body_of(bytes(content))
 
 
 def _free(clip: Clip, labels: Any) -> int:
