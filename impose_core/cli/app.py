@@ -13,7 +13,7 @@ from impose_core.cli import doctor_report
 from impose_core.cli.convert import FORMATS, convert_poses
 from impose_core.cli.detect import Found, detect_people
 from impose_core.cli.doctor import print_doctor
-from impose_core.cli.engines import READERS
+from impose_core.cli.engines import READERS, TRACKERS, TrackerChoice
 from impose_core.cli.evaluate import AUTO, Request, evaluate_files
 from impose_core.cli.models import models
 from impose_core.cli.outcome import reported
@@ -79,6 +79,17 @@ def propagate(
         str,
         typer.Option(help=f"Looks at the frames between: {', '.join(READERS)}."),
     ] = READERS[0],
+    tracker: Annotated[
+        str, typer.Option(help=f"Follows points from frame to frame: {', '.join(TRACKERS)}.")
+    ] = TRACKERS[0],
+    tracker_weights: Annotated[
+        Path | None,
+        typer.Option(help="Of --tracker cotracker, as 'models convert' wrote them."),
+    ] = None,
+    accept_licence: Annotated[
+        bool,
+        typer.Option(help="You accept the tracker's licence; CoTracker's is non-commercial."),
+    ] = False,
     overlay: Overlay = None,
     sheet: Sheet = None,
     plot: Plot = None,
@@ -110,6 +121,9 @@ def propagate(
             corrections,
             outputs,
             reader=reader,
+            tracker=TrackerChoice(
+                name=tracker, weights=tracker_weights, accept_licence=accept_licence
+            ),
             start=start,
             last=last,
             as_json=as_json,

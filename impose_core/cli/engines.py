@@ -2,24 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from impose_core.engine import Engine
 from impose_core.errors import SkeletonMismatch, UsageError
+from impose_core.points import PointTracker
+from impose_core.points.lucas_kanade import LucasKanade
 from impose_core.readers.naming import columns
 from impose_core.skeleton import Skeleton
 
 NO_READER: Final = "none"
 READERS: Final = ("movenet", NO_READER)
 """Names for :func:`engine_of`."""
+EMBEDDED: Final = "lucas-kanade"
+TRACKERS: Final = (EMBEDDED, "cotracker", "cotracker-offline")
+"""Names for :class:`TrackerChoice`."""
 
 
-def engine_of(reader: str) -> Engine:
-    """The engine with the pose reader called ``reader``. Weights are read at its first look.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerChoice:
+    """The point tracker a user asks for.
+
+    Attributes:
+        name: one of ``TRACKERS``.
+        weights: safetensors, for those that have any.
+        accept_licence: of a tracker that is not free for every use.
+    """
+
+    name: str = EMBEDDED
+    weights: Path | None = None
+    accept_licence: bool = False
+
+    def made(self) -> PointTracker:
+        """The tracker.
+
+        Raises:
+            UsageError: if there is no such tracker, or what it needs is not there.
+            WeightsError: as of :meth:`impose_core.points.cotracker.CoTracker.load`.
+        """
+        if self.name not in TRACKERS:
+            raise UsageError(
+                f"Expected '--tracker' to be one of {', '.join(TRACKERS)}, got {self.name!r}."
+            )
+        if self.name == EMBEDDED:
+            return LucasKanade()
+        from impose_core.points.cotracker import CoTracker, Mode
+
+        mode: Mode = "online" if self.name == "cotracker" else "offline"
+        return CoTracker.load(self.weights, mode=mode, accept_licence=self.accept_licence)
+
+
+def engine_of(reader: str, tracker: TrackerChoice | None = None) -> Engine:
+    """The engine with the pose reader called ``reader``. Its weights are read at its first look.
 
     Raises:
-        UsageError: if there is no such reader.
+        UsageError: if there is no such reader or tracker.
+        WeightsError: if the tracker's weights cannot be used.
     """
+    engine = _reading(reader)
+    return engine if tracker is None else replace(engine, points=tracker.made())
+
+
+def _reading(reader: str) -> Engine:
     if reader == NO_READER:
         return Engine()
     if reader != "movenet":

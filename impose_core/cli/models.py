@@ -29,6 +29,11 @@ class Terms:
 _IDEA: Final = (
     "Non-commercial scientific research only; anything else needs the permission of IDEA."
 )
+_COTRACKER: Final = Terms(
+    name="CC-BY-NC-4.0",
+    text="Non-commercial use only.",
+    url="https://github.com/facebookresearch/co-tracker",
+)
 TERMS: Final[Mapping[str, Terms]] = {
     "click-pose-r50": Terms(
         name="IDEA License 1.0",
@@ -39,6 +44,13 @@ TERMS: Final[Mapping[str, Terms]] = {
         name="IDEA License 1.0",
         text=_IDEA,
         url="https://github.com/IDEA-Research/ED-Pose",
+    ),
+    "cotracker3-online": _COTRACKER,
+    "cotracker3-offline": _COTRACKER,
+    "motip-r50": Terms(
+        name="Apache-2.0",
+        text="The data the weights were trained on may have terms of their own.",
+        url="https://github.com/MCG-NJU/MOTIP",
     ),
 }
 
@@ -94,15 +106,22 @@ def convert_file(file: Path, kind: str, out: Path | None, *, accept: bool, as_js
             hint=f"Read {terms.url}, and add --accept-licence if you may use it.",
         )
     try:
-        from impose_core.nets import conversion  # torch is optional, and slow to import
+        # torch is optional, and slow to import
+        from impose_core.nets import conversion, tracker_conversion
     except ImportError as error:
         raise DeviceError(
             f"Expected torch and safetensors to be installed, got: {error}.",
             hint="pip install 'impose[torch]'",
         ) from error
-    made = conversion.convert(file, target, preset=kind, licence=terms.name)
+    made: conversion.Provenance | tracker_conversion.TrackerProvenance
+    if kind in tracker_conversion.KINDS:
+        made = tracker_conversion.convert_tracker(file, target, kind=kind, licence=terms.name)
+        what = f"{made.kind}, {made.tensors} tensors"
+    else:
+        made = conversion.convert(file, target, preset=kind, licence=terms.name)
+        what = f"{made.preset}, {made.joints} joints"
     if as_json:
         typer.echo(json.dumps({"out": str(target), **asdict(made)}))
         return
-    typer.echo(f"{target}: {made.preset}, {made.joints} joints, from {made.source}")
+    typer.echo(f"{target}: {what}, from {made.source}")
     typer.echo(f"licence: {made.licence}. {terms.text}")

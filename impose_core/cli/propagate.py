@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from impose_core.cli.engines import engine_of, reader_used
+from impose_core.cli.engines import TrackerChoice, engine_of, reader_used
 from impose_core.cli.files import check_outputs, read_annotations
 from impose_core.cli.outcome import uninterrupted
 from impose_core.cli.pictures import progress, spread, write_overlay, write_plot, write_sheet
@@ -49,6 +49,7 @@ def propagate_video(
     outputs: Outputs,
     *,
     reader: str,
+    tracker: TrackerChoice,
     start: int,
     last: int | None,
     as_json: bool,
@@ -60,7 +61,7 @@ def propagate_video(
     """
     inputs = [video, anchors] if corrections is None else [video, anchors, corrections]
     check_outputs(outputs.by_option(), inputs=inputs)
-    engine = engine_of(reader)
+    engine = engine_of(reader, tracker)
     with open_frames(video) as frames:
         document = _naming_images(read_annotations(anchors, frames), frames)
         acts = _acts(corrections, frames)
@@ -88,7 +89,11 @@ def propagate_video(
                 _draw(outputs, frames, session.tracks, marks, indices)
             spent = {**session.seconds, **watch.seconds}
             seconds = {stage: spent[stage] for stage in STAGES if stage in spent}
-            used = {"reader": reader_used(engine, skeleton), "clicks": sum(map(clicks, acts))}
+            used = {
+                "tracker": engine.points.name,
+                "reader": reader_used(engine, skeleton),
+                "clicks": sum(map(clicks, acts)),
+            }
             report = _report(frames, session, marks, indices, seconds, outputs, used)
     typer.echo(json.dumps(report) if as_json else _table(report))
 
@@ -259,6 +264,7 @@ def _table(report: Mapping[str, Any]) -> str:
         ("frames", f"{report['frames']} ({report['from']} to {report['to']})"),
         ("persons", str(report["persons"])),
         ("anchors", _anchors(report)),
+        ("tracker", report["tracker"]),
         ("reader", report["reader"]),
         ("seconds", "   ".join(f"{stage} {s:.2f}" for stage, s in seconds.items())),
         ("speed", f"{report['frames_per_second']:.0f} frames/s, drawing apart"),

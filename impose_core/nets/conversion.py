@@ -64,8 +64,8 @@ def convert(source: Path, out: Path, *, preset: str, licence: str) -> Provenance
         IncompatibleCheckpoint: if it is no checkpoint of this network.
         OutputError: if ``out`` cannot be written.
     """
-    sha256 = _sha256(source)
-    state = state_of_checkpoint(_read(source))
+    sha256 = sha256_of(source)
+    state = state_of_checkpoint(read_checkpoint(source))
     if _JOINTS_OF not in state:
         raise IncompatibleCheckpoint(f"Expected {_JOINTS_OF} in {source}, got no such tensor.")
     network = PoseNetwork(PRESETS[preset](joints=state[_JOINTS_OF].shape[0]))
@@ -102,7 +102,13 @@ def converted_network(path: Path) -> tuple[PoseNetwork, Provenance]:
     return network.eval(), provenance
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_checkpoint(path: Path) -> Mapping[str, Any]:
+    """What a ``.pth`` file holds, without running anything of it.
+
+    Raises:
+        WeightsError: if it cannot be read.
+        IncompatibleCheckpoint: if it is no mapping of plain things and tensors.
+    """
     # the official trainers keep their command line beside the weights: a plain record of values
     plain = torch.serialization.safe_globals([argparse.Namespace])
     try:
@@ -123,7 +129,12 @@ def _read(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The digest of a file.
+
+    Raises:
+        WeightsError: if it cannot be read.
+    """
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:

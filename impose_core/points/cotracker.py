@@ -70,19 +70,20 @@ class CoTracker:
 
     @classmethod
     def load(
-        cls, weights: Path, *, mode: Mode, accept_licence: bool, device: str = "cpu"
+        cls, weights: Path | None, *, mode: Mode, accept_licence: bool, device: str = "cpu"
     ) -> CoTracker:
         """The tracker with the user's own weights.
 
         Args:
-            weights: safetensors, from ``impose models convert``.
+            weights: safetensors, from ``impose models convert``; None if he has not said where.
             mode: what the weights were trained as.
             accept_licence: the user accepts CoTracker's licence.
             device: of torch.
 
         Raises:
             LicenceNotAccepted: if he does not.
-            UsageError: if the package or torch is not installed, saying how to get it.
+            UsageError: if the package or torch is not installed, saying how to get it, or
+                nobody said where the weights are.
             WeightsError: if the weights cannot be read.
             IncompatibleCheckpoint: if they are of another network.
         """
@@ -91,7 +92,14 @@ class CoTracker:
                 f"CoTracker and its weights are {LICENCE}: non-commercial use only ({ORIGIN}).",
                 hint="Pass --accept-licence if you accept that.",
             )
-        model = _model_class(mode)(stride=4, corr_radius=3, window_len=WINDOW[mode])
+        model_class = _model_class(mode)
+        if weights is None:
+            raise UsageError(
+                f"Expected the weights of CoTracker3 ({mode}), got none.",
+                hint=f"impose models convert scaled_{mode}.pth --as cotracker3-{mode} "
+                "--accept-licence, then --tracker-weights with the file it wrote.",
+            )
+        model = model_class(stride=4, corr_radius=3, window_len=WINDOW[mode])
         _load_weights(model, weights)
         return cls(model.to(device), mode=mode)
 
