@@ -34,6 +34,8 @@ LOSSES: Final[Mapping[str, str]] = {
     "yolo": "origin, deviation, score",
 }
 """What a format has no place for."""
+LEFT_BEHIND: Final = "shapes of nobody, checked, who is gone"
+"""What a folder of X-AnyLabeling has beside poses."""
 
 
 def convert_poses(
@@ -211,6 +213,8 @@ def _single_video(poses: PoseSet, source: Path) -> tuple[PoseDocument, list[str]
 def _tell(document: PoseDocument, kind: str, wanted: str, target: Path, *, as_json: bool) -> None:
     tracks = document.tracks
     shown = np.isfinite(tracks.xy).all(-1)
+    lost = [LOSSES[wanted]] if wanted in LOSSES else []
+    lost += [LEFT_BEHIND] if kind == "xanylabeling" else []
     report = {
         "from": kind,
         "to": wanted,
@@ -219,7 +223,7 @@ def _tell(document: PoseDocument, kind: str, wanted: str, target: Path, *, as_js
         "persons": len(tracks.track_id),
         "poses": int(shown.any(-1).sum()),
         "joints": int(shown.sum()),
-        "lost": LOSSES.get(wanted),
+        "lost": ", ".join(lost) or None,
     }
     if as_json:
         typer.echo(json.dumps(report))
@@ -229,4 +233,4 @@ def _tell(document: PoseDocument, kind: str, wanted: str, target: Path, *, as_js
         f"{kind} -> {wanted}, {target}"
     )
     if report["lost"]:
-        typer.echo(f"not kept by {wanted}: {report['lost']}")
+        typer.echo(f"not kept: {report['lost']}")
