@@ -14,7 +14,7 @@ from typing import Final
 
 import torch
 
-from benchmarks import parity_layers, parity_networks, parity_training
+from benchmarks import parity_identity, parity_layers, parity_networks, parity_training
 from benchmarks.parity_fixtures import FOLDER, Deviation
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "parity.md"
@@ -22,6 +22,7 @@ PARTS: Final[tuple[Callable[[], Iterator[Deviation]], ...]] = (
     parity_layers.deviations,
     parity_networks.deviations,
     parity_training.deviations,
+    parity_identity.deviations,
 )
 HEAD: Final = """# Parity
 
@@ -49,7 +50,7 @@ def page(deviations: Iterable[Deviation]) -> str:
 def _row(group: list[Deviation]) -> str:
     worst = max(group, key=lambda deviation: deviation.largest)
     counted = worst.tolerance == 0
-    kinds = dict.fromkeys(re.sub(r" of image \d.*", "", d.what) for d in group)
+    kinds = dict.fromkeys(re.sub(r" of image \d.*|^\S+: ", "", d.what) for d in group)
     what = ", ".join(kinds) if counted else worst.what
     fits = "ok" if all(deviation.fits for deviation in group) else "**off**"
     off = f"{worst.largest:.0f} differ" if counted else f"{worst.largest:.1e}"

@@ -16,7 +16,7 @@ pytest.importorskip("benchmarks")
 
 import torch
 
-from benchmarks import parity_layers, parity_networks, parity_training
+from benchmarks import parity_identity, parity_layers, parity_networks, parity_training
 from benchmarks.parity_fixtures import FOLDER
 
 pytestmark = pytest.mark.skipif(
@@ -40,6 +40,7 @@ PARTS = {
     "answers of ED-Pose": lambda: parity_training.answered(parity_networks.ED),
     "training": parity_training.training,
     "names and shapes": parity_networks.full_size,
+    "MOTIP's tracker": parity_identity.deviations,
 }
 
 
