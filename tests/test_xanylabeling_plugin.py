@@ -159,9 +159,9 @@ def test_the_tally_counts_work_and_not_the_lunch():
     assert (tally.clicks, tally.keys, tally.seconds) == (2, 1, 34.0)
     person = {"person": 1, "frames": 8, "human_joints": 3, "checked_frames": 0}
     line = tally.line([person], 12)
-    assert "2 clicks, 1 keys, 34 s" in line
-    assert "8 of 12 frames done" in line
-    assert "#1: 1 clicks, 8 frames, 3 by hand" in line
+    assert "clicks 2, keys 1, 34 s" in line
+    assert "frames done 8 of 12" in line
+    assert "#1: clicks 1, frames 8, by hand 3" in line
 
 
 def test_a_service_is_started_asked_and_stopped(service):

@@ -357,8 +357,8 @@ def test_status_line_counts(clip, keys):
     app.calm()
     propagated(app, keys)
     line = app.plugin.status.text.text()
-    assert f"{before + 1} clicks" in line
-    assert "24 of 24 frames done" in line
+    assert f"clicks {before + 1}," in line
+    assert "frames done 24 of 24" in line
     assert "#1:" in line
 
 
@@ -465,7 +465,7 @@ def test_an_exception_inside_the_model_empties_nothing(clip, keys, monkeypatch):
 
 
 def test_a_failed_prediction_of_another_model_empties_nothing(clip, keys):
-    """The host's remote client answers None when its server is down."""
+    """The host has None for a model that raised, and of its own would save that as nobody."""
     from anylabeling.views.labeling.utils import batch
 
     app = clip

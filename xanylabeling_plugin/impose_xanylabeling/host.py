@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from impose_xanylabeling.poses import key_of
@@ -93,6 +93,16 @@ def _fitting(original: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, 
     return args[: len(kinds) - 1]  # the first is self
 
 
+def _is_pose(shape: Any) -> bool:
+    """Whether a shape on the canvas is a joint or a box of a person."""
+    said = {"group_id": shape.group_id, "label": shape.label, "shape_type": shape.shape_type}
+    return key_of(said) is not None
+
+
+def _is_joint(shape: Any, keypoints: Collection[str]) -> bool:
+    return shape.shape_type == "point" and shape.label in keypoints and _is_pose(shape)
+
+
 def _paint_skeletons(canvas_class: Any, shape_class: Any) -> None:
     from impose_xanylabeling import skeletons
 
@@ -113,25 +123,24 @@ def _paint_skeletons(canvas_class: Any, shape_class: Any) -> None:
         if not ours:
             paint_canvas(self, event)
             return
-        # names and scores of 17 joints a person hide the picture
-        names, scores = self.show_labels, self.show_scores
+        # names and scores of 17 joints a person hide the picture, and so do filled boxes
+        stock = self.show_labels, self.show_scores, self.show_masks
         self.show_labels = self.show_scores = False
+        self.show_masks = self.show_masks and not all(map(_is_pose, self.shapes))
         painting.append(plugin)
         try:
             paint_canvas(self, event)
         finally:
             painting.clear()
-            self.show_labels, self.show_scores = names, scores
+            self.show_labels, self.show_scores, self.show_masks = stock
         safely(skeletons.paint)(self, plugin.clip)
 
     @functools.wraps(paint_shape)
     def paint(self: Any, painter: Any) -> None:
         # joints are drawn by the skeleton, those in hand by the host as well
-        if painting and not (self.selected or self.hovered) and self.shape_type == "point":
-            key = key_of({"group_id": self.group_id, "label": self.label, "shape_type": "point"})
-            if key is not None and self.label in painting[0].clip.keypoints:
-                return
-        paint_shape(self, painter)
+        in_hand = self.selected or self.hovered
+        if not (painting and not in_hand and _is_joint(self, painting[0].clip.keypoints)):
+            paint_shape(self, painter)
 
     canvas_class.paintEvent = paint_event
     shape_class.paint = paint

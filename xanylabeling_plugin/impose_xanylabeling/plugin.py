@@ -450,7 +450,7 @@ class Plugin(QtCore.QObject):
 
     def _show_tally(self) -> None:
         if self.clip is not None:
-            self.status.text.setText(self.tally.line(self.clip.persons, len(self.clip.images)))
+            self.status.count(self.tally.line(self.clip.persons, len(self.clip.images)))
 
     def _ready(self) -> int | None:
         """The displayed frame; None, and a word about it, if nothing can be asked about it yet."""

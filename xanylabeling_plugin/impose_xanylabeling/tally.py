@@ -43,13 +43,13 @@ class Tally:
         known = list(persons)
         done = max((int(person["frames"]) for person in known), default=0)
         parts = [
-            f"{self.clicks} clicks, {self.keys} keys, {self.seconds:.0f} s",
-            f"{done} of {frames} frames done",
+            f"clicks {self.clicks}, keys {self.keys}, {self.seconds:.0f} s",
+            f"frames done {done} of {frames}",
         ]
         for person in known:
             number = int(person["person"])
             parts.append(
-                f"#{number}: {self.clicks_of[number]} clicks, {person['frames']} frames, "
-                f"{person['human_joints']} by hand"
+                f"#{number}: clicks {self.clicks_of[number]}, frames {person['frames']}, "
+                f"by hand {person['human_joints']}"
             )
         return "   ".join(parts)
