@@ -38,9 +38,10 @@ from impose_core.evaluation.keypoint_ap import keypoint_ap
 from impose_core.evaluation.oks import keypoint_similarity
 from impose_core.frames import ArrayFrames
 from impose_core.marks import Marks
-from impose_core.one_click import Neighbours, look, repair, repair_body, views_of
+from impose_core.one_click import look, repair_body, views_of
 from impose_core.pose_sets import Instances, LabelledFrame, PoseSequence, PoseSet
 from impose_core.poses import Origin, Visibility
+from impose_core.readers.whole_body import Neighbours, repair
 from impose_core.session import Session
 from impose_core.skeleton import COCO17
 

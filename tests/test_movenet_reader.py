@@ -5,12 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from test_body_tree import standing
 
 from impose_core.errors import SkeletonMismatch, UsageError
 from impose_core.readers.movenet import MoveNet
 from impose_core.readers.multipose import Bodies, bodies, fitted
 from impose_core.readers.naming import columns, renamed
-from impose_core.readers.people import as_seen, chosen, distinct
+from impose_core.readers.people import as_bodies, as_seen, chosen, distinct
 from impose_core.readers.protocol import Candidates
 from impose_core.readers.views import cut
 from impose_core.skeleton import COCO17, POSETRACK15, skeleton_from_names
@@ -127,6 +128,23 @@ def test_persons_are_ordered_from_left_to_right_however_they_came():
     assert as_seen(poses, scores, least=0.3).tolist() == [1, 2, 0]
     assert as_seen(poses[::-1], scores, least=0.3).tolist() == [1, 0, 2]
     assert as_seen(poses, scores, least=0.8).tolist() == []
+
+
+def test_an_arm_that_is_the_neighbours_is_not_taken_twice():
+    """The reader shows both their view's best wrist: the left one's."""
+    left, right = standing(), standing() + np.array([110.0, 0.0])
+    arm = [COCO17.keypoints.index(f"right_{joint}") for joint in ("elbow", "wrist")]
+    xy = np.stack([left, right])[:, :, None].repeat(2, axis=2)
+    score = np.tile([0.8, 0.0], (2, 17, 1))
+    score[0] += 0.1  # the one in front is surer
+    other = [COCO17.keypoints.index(f"left_{joint}") for joint in ("elbow", "wrist")]
+    xy[1, arm, 0], score[1, arm, 1] = left[other], 0.5  # its own arm is the second best place
+    alone = xy[:, :, 0].copy()
+    alone[1, arm] = left[other]
+    scores = score.max(-1)
+    whole, _ = as_bodies(alone, scores, Candidates(xy=xy, score=score))
+    np.testing.assert_allclose(whole[0], left)
+    np.testing.assert_allclose(whole[1], right)
 
 
 # --- images ----------------------------------------------------------------------------------

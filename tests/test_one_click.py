@@ -13,18 +13,12 @@ from impose_core.corrections import MoveKeypoints, SetBox, SetVisibility
 from impose_core.engine import Engine
 from impose_core.errors import SkeletonMismatch
 from impose_core.frames import open_frames
-from impose_core.one_click import (
-    Neighbours,
-    RepairConfig,
-    look,
-    repair,
-    repair_body,
-    repair_pose,
-)
+from impose_core.one_click import look, repair_body, repair_pose
 from impose_core.poses import Origin, Visibility
 from impose_core.readers import Candidates
 from impose_core.readers.movenet import MoveNet
 from impose_core.readers.views import square_views
+from impose_core.readers.whole_body import Neighbours, RepairConfig, repair
 from impose_core.session import Session
 from impose_core.skeleton import COCO17, Skeleton
 

@@ -200,7 +200,7 @@ class _Work:
                 self.efforts[n].visited += 1
                 placements.append(self._click(n, frame, joints))
         self._let_the_tool_work(placements)
-        return len(placements) + found.shape[1] - len(taken)
+        return len(placements) + int(found.shape[1]) - len(taken)
 
     def go_on(self) -> bool:
         """One round: everybody who is not good enough is corrected once. False: all done."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from impose_core.errors import UsageError
 from impose_core.readers.heatmaps import modes
 from impose_core.readers.multipose import CELL, Bodies, bodies, fitted
-from impose_core.readers.people import as_seen, chosen, distinct, extents
+from impose_core.readers.people import as_bodies, as_seen, chosen, distinct, extents
 from impose_core.readers.protocol import Candidates, Detections, Image
 from impose_core.readers.views import cut, square_views
 from impose_core.skeleton import COCO17
@@ -111,7 +111,7 @@ class MoveNet:
         _check(image)
         found = distinct(self._found(image))
         candidates = self.read([image] * len(found.xy), self.views(extents(found)))
-        xy, score = chosen(found, candidates)
+        xy, score = as_bodies(*chosen(found, candidates), candidates)
         kept = as_seen(xy, score, least=LEAST_PERSON)
         return Detections(
             xy=xy[kept],

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from impose_core.readers.multipose import Bodies
 from impose_core.readers.protocol import Candidates
+from impose_core.readers.whole_body import Neighbours, RepairConfig, repair
 from impose_core.skeleton import COCO17
 
 Floats = NDArray[np.float64]
@@ -27,6 +28,10 @@ FAR: Final = 0.02
 """Score times nearness: below, no candidate is this joint, and the first idea stays ..."""
 UNREAD: Final = 0.05
 """... with this score at most."""
+UNSURE: Final = 0.3
+"""Body sizes, one sigma: how far a joint chosen by itself may be off ..."""
+_AS_A_WHOLE: Final = RepairConfig(unclicked=0.3)
+"""... and in torsos (both measured)."""
 LEAST_SIZE: Final = 4.0
 """Pixels."""
 _MIRRORED: Final = COCO17.flip_index()
@@ -69,6 +74,33 @@ def chosen(found: Bodies, candidates: Candidates) -> tuple[Floats, Floats]:
         np.where(read[..., None], xy, found.xy),
         np.where(read, score, np.minimum(found.score, UNREAD)),
     )
+
+
+def as_bodies(xy: Floats, score: Floats, candidates: Candidates) -> tuple[Floats, Floats]:
+    """Places [N, K, 2] and scores [N, K] with every body weighed as a whole, and beside the others.
+
+    The surest body first: who comes after it does not stand on its joints.
+
+    Args:
+        xy: [N, K, 2] pixels, COCO's joints: what :func:`chosen` makes of each joint by itself.
+        score: [N, K].
+        candidates: of N views.
+    """
+    xy, score, size = xy.copy(), score.copy(), sizes(xy)
+    nobody = np.full(xy.shape[1:], np.nan)
+    for n in np.argsort(-score.mean(-1), kind="stable").tolist():
+        others = np.arange(len(xy)) != n
+        found = repair(
+            Candidates(xy=candidates.xy[[n]], score=candidates.score[[n]]),
+            xy[n],
+            np.full(xy.shape[1], UNSURE * size[n]),
+            nobody,
+            neighbours=Neighbours(xy=xy[others], sure=score[others]),
+            config=_AS_A_WHOLE,
+        )
+        known = np.isfinite(found.xy).all(-1)
+        xy[n, known], score[n, known] = found.xy[known], found.score[known]
+    return xy, score
 
 
 def as_seen(xy: Floats, score: Floats, *, least: float) -> NDArray[np.int64]:
