@@ -50,6 +50,9 @@ class Plugin(QtCore.QObject):
         self.actions = add_actions(self, self.view)
         self.view.canvas.shape_moved.connect(safely(self.joint_dragged))
         self.view.impose_plugin = self
+        application = QtWidgets.QApplication.instance()
+        assert application is not None
+        application.aboutToQuit.connect(safely(self.close))
         self.picture_loaded()
 
     def close(self) -> None:
