@@ -245,7 +245,10 @@ def test_labels_outside_the_image_are_pictured_at_its_border(simulate, scene, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--engine", "magic"], "'--engine' to be one of impose, impose+reader, impose+detect, hold, linear"),
+        (
+            ["--engine", "magic"],
+            "'--engine' to be one of impose, impose+reader, impose+detect, hold, linear",
+        ),
         (["--engine", "hold", "--engine", "hold"], "every '--engine' once, got 'hold' twice"),
         (["--strategy", "best"], "'--strategy' to be one of worst, first-error, review, random"),
         (["--strategy", "worst", "--strategy", "worst"], "every '--strategy' once, got 'worst'"),
