@@ -96,7 +96,7 @@ def alone(
         placed = grid.kind[t, person] == Anchor.PLACED
         xy = np.where(placed[..., None], grid.xy[t, person], estimates.xy[t, person])
         xy[~(placed | estimates.known[t, person])] = np.nan
-        seen = looking.look(t, person, xy, (nodes.person[here], nodes.joint[here]))
+        seen = looking.look(t, person, xy, grid, (nodes.person[here], nodes.joint[here]))
         if seen.score.shape[-1]:
             best[here] = seen.xy[:, 0]
     bias = looking.bias(spans, grid, estimates).xy[:, nodes.span]

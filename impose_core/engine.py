@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from impose_core.config import Config
 from impose_core.identity_model import IdentityModel
 from impose_core.points import PointTracker
 from impose_core.points.lucas_kanade import LucasKanade
-from impose_core.readers import PoseReader
+from impose_core.readers import PoseReader, PriorReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +21,10 @@ class Engine:
     points: PointTracker = field(default_factory=LucasKanade)
     reader: PoseReader | None = None
     identity: IdentityModel | None = None
+
+    def own(self, config: Config) -> Config:
+        """``config`` with what the reader says of its own deviation, if it says anything."""
+        if not isinstance(self.reader, PriorReader):
+            return config
+        readings = replace(config.estimate.readings, deviation=self.reader.deviation)
+        return replace(config, estimate=replace(config.estimate, readings=readings))

@@ -26,7 +26,8 @@ from impose_core.evidence import follow
 from impose_core.geometry import body_size, inside_image
 from impose_core.poses import Visibility
 from impose_core.readers import Candidates
-from impose_core.readers.naming import columns, renamed
+from impose_core.readers.naming import columns, inverse, renamed
+from impose_core.readers.protocol import PoseReader, Priors, views_around
 from impose_core.reading import Bias, extents_of, missed
 from impose_core.readings import claimed, filtered
 from impose_core.skeleton import skeleton_from_names
@@ -78,7 +79,8 @@ def start(
         raise UsageError(f"Expected 'xy' of track {track} to hold at least one joint, got none.")
     if len(keypoints) != len(xy):
         raise UsageError(f"Expected {len(xy)} 'keypoints', got {len(keypoints)}.")
-    engine, config = engine or Engine(), config or Config()
+    engine = engine or Engine()
+    config = engine.own(config or Config())
     height, width = image.shape[:2]
     person = _Person(
         track=track,
@@ -115,7 +117,8 @@ def step(
     Raises:
         StateError: if a state is of another version, image size or shape; naming the field.
     """
-    engine, config = engine or Engine(), config or Config()
+    engine = engine or Engine()
+    config = engine.own(config or Config())
     persons = [_Person.from_json(state, image) for state in states]
     if len({len(p.xy) for p in persons}) > 1:
         raise StateError(
@@ -254,8 +257,8 @@ def _seen(
     ]
     if engine.reader is None or not looked:
         return found
-    extents = extents_of(np.stack([persons[n].xy for n in looked]))
-    seen = engine.reader.read([image] * len(looked), engine.reader.views(extents))
+    priors = _priors([persons[n].xy for n in looked], [known[n] for n in looked], engine.reader)
+    seen = engine.reader.read([image] * len(looked), views_around(engine.reader, priors))
     for row, n in enumerate(looked):
         at = known[n]
         assert at is not None
@@ -264,6 +267,23 @@ def _seen(
             score=renamed(seen.score[row][None], at, 0.0)[0],
         )
     return found
+
+
+def _priors(
+    xy: Sequence[NDArray[np.float64]],
+    known: Sequence[NDArray[np.int64] | None],
+    reader: PoseReader,
+) -> Priors:
+    """Where bodies [K, 2] are to be looked for; nothing is pinned."""
+    joints = [
+        renamed(one[None], inverse(at, reader.skeleton), np.nan)[0]
+        for one, at in zip(xy, known, strict=True)
+        if at is not None
+    ]
+    places = np.stack(joints)
+    return Priors(
+        box_xyxy=extents_of(np.stack(xy)), xy=places, pinned=np.zeros(places.shape[:2], bool)
+    )
 
 
 def _with_bias(

@@ -44,6 +44,7 @@ class Propagation:
         watch: Stopwatch,
     ) -> None:
         self._frames, self._skeleton = frames, skeleton
+        config = engine.own(config)
         self._engine, self._config, self._watch = engine, config, watch
         shape = (len(frames), 0, len(skeleton))
         self._tracked = Estimates.unknown(shape)

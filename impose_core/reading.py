@@ -17,7 +17,8 @@ from impose_core.anchors import NO_FRAME, Anchor, AnchorGrid
 from impose_core.chains import Nodes, Spans, sizes_of
 from impose_core.config import ReadingConfig
 from impose_core.estimates import Estimates
-from impose_core.readers.protocol import Candidates, Image, PoseReader
+from impose_core.readers.naming import inverse, renamed
+from impose_core.readers.protocol import Candidates, Image, PoseReader, Priors, views_around
 from impose_core.reading_cache import ReadingCache
 from impose_core.readings import Readings, claimed
 
@@ -49,6 +50,7 @@ class SpanReader:
         config: ReadingConfig,
     ) -> None:
         self._reader, self._columns, self._image, self._config = reader, columns, image, config
+        self._joints = inverse(columns, reader.skeleton)
         self._cache = ReadingCache(reader, capacity=capacity)
 
     def read(self, spans: Spans, nodes: Nodes, grid: AnchorGrid, tracked: Estimates) -> Readings:
@@ -62,8 +64,10 @@ class SpanReader:
         """
         bias = self.bias(spans, grid, tracked)
         frame, person = _cells(nodes.frame, nodes.person)
-        seen = self._seen(frame, person, _places(frame, person, grid, tracked))
+        places, pinned = _places(frame, person, grid, tracked), _by_humans(frame, person, grid)
+        seen = self._seen(frame, person, places, pinned)
         at = seen.of(nodes.frame, nodes.person, nodes.joint)
+        self._read_freely(at, nodes, grid, tracked)
         size = sizes_of(spans, grid)[nodes.span]
         score = claimed(
             at.xy,
@@ -78,16 +82,20 @@ class SpanReader:
         at = Candidates(xy=at.xy, score=score)
         return bias.taken_from(at, nodes.span, share, size, self._config)
 
-    def look(self, frame: int, person: Ints, xy: Floats, cells: tuple[Ints, Ints]) -> Candidates:
+    def look(
+        self, frame: int, person: Ints, xy: Floats, grid: AnchorGrid, cells: tuple[Ints, Ints]
+    ) -> Candidates:
         """What is seen on one frame of the A joints ``cells`` (indices of persons and joints).
 
         Args:
             frame: where.
             person: [P] ascending.
             xy: [P, K, 2] pixels, where to look for these persons; NaN for joints not known.
+            grid: the anchors.
             cells: [A] of ``person``, and joints [A].
         """
-        seen = self._seen(np.full(len(person), frame), person, xy)
+        frames = np.full(len(person), frame)
+        seen = self._seen(frames, person, xy, _by_humans(frames, person, grid))
         return seen.of(np.full(len(cells[0]), frame), *cells)
 
     def bias(self, spans: Spans, grid: AnchorGrid, tracked: Estimates) -> Bias:
@@ -113,7 +121,7 @@ class SpanReader:
             chosen = np.flatnonzero(human[side])
             at = (frame[chosen], spans.person[chosen], spans.joint[chosen])
             frames, persons = _cells(*at[:2])
-            seen = self._seen(frames, persons, _places(frames, persons, grid, tracked))
+            seen = self._unpinned(frames, persons, grid, tracked)
             apart, right = missed(seen.of(*at), grid.xy[at], grid.size[at[:2]], self._config)
             xy[side, chosen], wrong[side, chosen] = apart, ~right
         for side, other in ((0, 1), (1, 0)):
@@ -122,11 +130,39 @@ class SpanReader:
         wrong[seeded] = 0.0
         return Bias(xy=xy, wrong=np.where(human | seeded, wrong, wrong[::-1]))
 
-    def _seen(self, frame: Ints, person: Ints, xy: Floats) -> _Seen:
-        """What the reader sees of persons [A] on frames [A], ascending, around ``xy`` [A, K, 2]."""
+    def _read_freely(
+        self, at: Candidates, nodes: Nodes, grid: AnchorGrid, tracked: Estimates
+    ) -> None:
+        """Put into ``at`` [M] what is seen of human points when they are not pinned.
+
+        A pinned joint is read where the human has it, which says nothing about the reader.
+        """
+        where = (nodes.frame, nodes.person, nodes.joint)
+        human = (grid.kind[where] == Anchor.PLACED) & ~grid.seeded[where]
+        if human.any():
+            frame, person = _cells(nodes.frame[human], nodes.person[human])
+            seen = self._unpinned(frame, person, grid, tracked)
+            freely = seen.of(*(index[human] for index in where))
+            at.xy[human], at.score[human] = freely.xy, freely.score
+
+    def _unpinned(self, frame: Ints, person: Ints, grid: AnchorGrid, tracked: Estimates) -> _Seen:
+        """What the reader sees of persons [A] on frames [A] around human points it may move."""
+        places = _places(frame, person, grid, tracked)
+        return self._seen(frame, person, places, np.zeros(places.shape[:2], bool))
+
+    def _seen(self, frame: Ints, person: Ints, xy: Floats, pinned: NDArray[np.bool_]) -> _Seen:
+        """What the reader sees of persons [A] on frames [A], ascending, around ``xy`` [A, K, 2].
+
+        ``pinned`` [A, K] are held where they are, by a reader that can.
+        """
         extents = extents_of(xy)
         shown = np.flatnonzero(np.isfinite(extents).all(-1))
-        views = self._reader.views(extents[shown])
+        priors = Priors(
+            box_xyxy=extents[shown],
+            xy=renamed(xy[shown], self._joints, np.nan),
+            pinned=renamed(pinned[shown].astype(np.float64), self._joints, 0.0) > 0,
+        )
+        views = views_around(self._reader, priors)
         candidates: list[Candidates] = [
             self._cache.read(int(t), views[frame[shown] == t], self._image)
             for t in np.unique(frame[shown])
@@ -202,6 +238,12 @@ def _places(frame: Ints, person: Ints, grid: AnchorGrid, tracked: Estimates) -> 
     known = placed | tracked.known[frame, person]
     xy = np.where(placed[..., None], grid.xy[frame, person], tracked.xy[frame, person])
     return np.asarray(np.where(known[..., None], xy, np.nan))
+
+
+def _by_humans(frame: Ints, person: Ints, grid: AnchorGrid) -> NDArray[np.bool_]:
+    """[A, K]: a human placed the joint of persons [A] on frames [A]."""
+    placed = grid.kind[frame, person] == Anchor.PLACED
+    return np.asarray(placed & ~grid.seeded[frame, person])
 
 
 @dataclass(frozen=True, slots=True)

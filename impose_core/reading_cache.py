@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from impose_core.readers import Candidates, PoseReader
 from impose_core.readers.protocol import Image
 
-Key: TypeAlias = tuple[int, int, int, int]
-"""Frame, and left, top and side of a view."""
+Key: TypeAlias = tuple[int, bytes]
+"""Frame, and the numbers of a view."""
 
 ROWS = 1024
 """Readings per file of spilled ones."""
@@ -40,8 +40,8 @@ class ReadingCache:
     def read(
         self, frame: int, views: NDArray[np.int64], image: Callable[[int], Image]
     ) -> Candidates:
-        """What ``views`` [V, 3] of ``frame`` show; ``image(frame)`` is called if one is new."""
-        keys: list[Key] = [(frame, *view) for view in map(tuple, views.tolist())]
+        """What ``views`` [V, ...] of ``frame`` show; ``image(frame)`` is called if one is new."""
+        keys: list[Key] = [(frame, view.tobytes()) for view in views]
         rows = {key: self._kept(key) for key in keys if key in self._slots}
         new = {key: v for v, key in enumerate(keys) if key not in rows}  # two may share a view
         if new:

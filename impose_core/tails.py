@@ -129,7 +129,7 @@ class TailFilter:
         xy = np.where((placed | tracked.known[u])[..., None], xy, np.nan)
         xy[n, k] = steps.xy
         person = np.unique(n)
-        seen = self._reader.look(u, person, xy[person], (n, k))
+        seen = self._reader.look(u, person, xy[person], grid, (n, k))
         claimants = xy[everybody[None], k[:, None]]
         score = claimed(seen.xy, seen.score, n, claimants, size, self._config.estimate.readings)
         share = np.where(spans.forward[chosen], 0.0, 1.0)

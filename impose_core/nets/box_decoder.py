@@ -8,7 +8,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from impose_core.nets.decoder_layer import DecoderLayer, TokenFrame
+from impose_core.nets.decoder_layer import Beside, DecoderLayer, TokenFrame
+from impose_core.nets.deformable_attention import Values
 from impose_core.nets.heads import box_head, class_head
 from impose_core.nets.memory import Memory
 from impose_core.nets.query_selection import taken
@@ -59,6 +60,11 @@ class BoxDecoder(nn.Module):
         self.class_heads = nn.ModuleList(class_head(width, classes) for _ in range(depth))
         self.box_heads = nn.ModuleList(box_head(width) for _ in range(depth))
 
+    def values(self, memory: Memory) -> tuple[Values, ...]:
+        """What each layer can read of ``memory``; it can be kept."""
+        layers = cast(Sequence[DecoderLayer], self.layers)
+        return tuple(layer.values(memory) for layer in layers)
+
     def forward(
         self,
         tokens: Tensor,
@@ -67,17 +73,30 @@ class BoxDecoder(nn.Module):
         frame: TokenFrame,
         *,
         blocked: Tensor | None = None,
+        values: tuple[Values, ...] | None = None,
+        beside: Sequence[Beside | None] | None = None,
     ) -> list[Boxes]:
         """Tokens [B, Q, d] at references cxcywh [B, Q, 4] -> what each layer made of them.
 
-        ``blocked`` [B, Q, Q] is True where the row must not see the column.
+        Args:
+            tokens: what is known of Q boxes.
+            reference: where they are thought to be.
+            memory: of B images.
+            frame: as of the keypoint decoder.
+            blocked: [B, Q, Q] or, with ``beside``, [B, Q, Q + R]; True where the row must not
+                see the column.
+            values: what ``values(memory)`` said, if it is kept.
+            beside: per layer R tokens that all see, such as those of an earlier pass.
         """
+        values = self.values(memory) if values is None else values
+        beside = [None] * len(values) if beside is None else beside
         steps = []
         for index, layer in enumerate(cast(Sequence[DecoderLayer], self.layers)):
             class_of, move = self.class_heads[index], self.box_heads[index]
             position, per_level = frame.place(reference.detach(), memory)
-            values = layer.values(memory)
-            tokens = layer(tokens, position, per_level, values, blocked=blocked)
+            tokens = layer(
+                tokens, position, per_level, values[index], blocked=blocked, beside=beside[index]
+            )
             clear = frame.norm(tokens)
             steps.append(
                 Boxes(

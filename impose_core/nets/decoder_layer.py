@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor, nn
 
 from impose_core.nets.deformable_attention import DeformableAttention, Values
@@ -9,6 +12,13 @@ from impose_core.nets.encoder import FeedForward
 from impose_core.nets.heads import MLP
 from impose_core.nets.memory import Memory
 from impose_core.nets.positional import sine_of_reference
+
+
+class Beside(NamedTuple):
+    """Tokens that others see, and that see none of them: [B, R, d], and where they are."""
+
+    tokens: Tensor
+    position: Tensor
 
 
 class DecoderLayer(nn.Module):
@@ -35,6 +45,7 @@ class DecoderLayer(nn.Module):
         *,
         blocked: Tensor | None = None,
         group: int | None = None,
+        beside: Beside | None = None,
     ) -> Tensor:
         """One step of refinement.
 
@@ -45,18 +56,25 @@ class DecoderLayer(nn.Module):
             values: of this layer.
             blocked: bool [Q, Q] or [B, Q, Q]; True where the row must not see the column.
             group: every so many tokens see only each other; instead of ``blocked``.
+            beside: R tokens that all see as well; then ``blocked`` is [.., Q, Q + R]. Without
+                ``group``.
 
         Returns:
             [B, Q, d].
         """
-        tokens = self.self_norm(tokens + self._seen(tokens, position, blocked, group))
+        tokens = self.self_norm(tokens + self._seen(tokens, position, blocked, group, beside))
         read = self.cross_attention(tokens + position, reference, values)
         tokens = self.cross_norm(tokens + read)
         out: Tensor = self.feed_forward(tokens)
         return out
 
     def _seen(
-        self, tokens: Tensor, position: Tensor, blocked: Tensor | None, group: int | None
+        self,
+        tokens: Tensor,
+        position: Tensor,
+        blocked: Tensor | None,
+        group: int | None,
+        beside: Beside | None,
     ) -> Tensor:
         batch, _, width = tokens.shape
         placed = tokens + position
@@ -67,8 +85,12 @@ class DecoderLayer(nn.Module):
             return apart
         if blocked is not None and blocked.ndim == 3:
             blocked = blocked.repeat_interleave(self.self_attention.num_heads, dim=0)
+        all_placed, all_tokens = placed, tokens
+        if beside is not None:
+            all_placed = torch.cat([placed, beside.tokens + beside.position], dim=1)
+            all_tokens = torch.cat([tokens, beside.tokens], dim=1)
         together: Tensor = self.self_attention(
-            placed, placed, tokens, attn_mask=blocked, need_weights=False
+            placed, all_placed, all_tokens, attn_mask=blocked, need_weights=False
         )[0]
         return together
 

@@ -51,7 +51,7 @@ class Denoising:
         size = count + queries
         blocked = torch.zeros(batch, size, size, dtype=torch.bool, device=self.group.device)
         blocked[:, count:, :count] = True
-        blocked[:, :count, :count] = self.group[:, :, None] != self.group[:, None]
+        blocked[:, :count] = strangers(self.group, queries)
         return blocked
 
     def pose_mask(self, persons: int, boxes_meet: bool) -> Tensor:
@@ -63,6 +63,16 @@ class Denoising:
         blocked[:spoiled, spoiled:] = False
         blocked[spoiled:, spoiled:] = apart(persons, joints, boxes_meet=boxes_meet, device=device)
         return blocked
+
+
+def strangers(group: Tensor, queries: int) -> Tensor:
+    """Bool [B, D, D + Q], True where a body of ``group`` [B, D] must not see the column.
+
+    It sees its own group and the Q queries of what is found.
+    """
+    batch, count = group.shape
+    found = torch.zeros(batch, count, queries, dtype=torch.bool, device=group.device)
+    return torch.cat([group[:, :, None] != group[:, None], found], dim=2)
 
 
 def spoiled(

@@ -37,3 +37,10 @@ def renamed(values: NDArray[np.float64], at: NDArray[np.int64], fill: float) -> 
     out = np.full((len(values), len(at), *values.shape[2:]), fill)
     out[:, at >= 0] = values[:, at[at >= 0]]
     return out
+
+
+def inverse(at: NDArray[np.int64], known: Skeleton) -> NDArray[np.int64]:
+    """For each joint of ``known`` its place in the skeleton of :func:`columns` ``at``, or -1."""
+    back = np.full(len(known), -1, np.int64)
+    back[at[at >= 0]] = np.flatnonzero(at >= 0)
+    return back

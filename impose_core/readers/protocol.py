@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,23 @@ class Detections:
     appearance: NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priors:
+    """What is thought of V bodies on an image before they are read there: where to look.
+
+    Attributes:
+        box_xyxy: float64 [V, 4] pixels: the extent of what is known of each body, joints the
+            reader does not know included, or a box a human drew.
+        xy: float64 [V, K, 2] pixels by the reader's joints, from tracks, anchors or both; NaN
+            where nothing is known.
+        pinned: bool [V, K]: a human put the joint there for this reading to hold on to.
+    """
+
+    box_xyxy: NDArray[np.float64]
+    xy: NDArray[np.float64]
+    pinned: NDArray[np.bool_]
+
+
 class PoseReader(Protocol):
     """Sees bodies on single images.
 
@@ -74,3 +91,26 @@ class PoseReader(Protocol):
     def detect(self, image: Image) -> Detections:
         """Everybody on ``image``."""
         ...
+
+
+@runtime_checkable
+class PriorReader(PoseReader, Protocol):
+    """A pose reader that starts where joints are thought to be, not at a box alone.
+
+    It must read every prior by itself: the others given with it must not change a bit of the
+    answer. A pinned joint must be answered where it is.
+    """
+
+    deviation: float
+    """Body sizes, one sigma, of a reading with score 1 (see ``ReadingConfig.deviation``)."""
+
+    def around(self, priors: Priors) -> NDArray[np.int64]:
+        """Views [V, C] for ``read`` that hold ``priors``, rounded to what makes no difference."""
+        ...
+
+
+def views_around(reader: PoseReader, priors: Priors) -> NDArray[np.int64]:
+    """Where ``reader`` is to look for ``priors``: around their joints if it can, else boxes."""
+    if isinstance(reader, PriorReader):
+        return reader.around(priors)
+    return reader.views(priors.box_xyxy)
