@@ -22,6 +22,7 @@ from impose_core.cli.report import report_folder
 from impose_core.cli.serve import serve as run_service
 from impose_core.cli.show import show_document
 from impose_core.cli.simulate import Work, simulate_video
+from impose_core.cli.train import train
 from impose_core.evaluation.annotation_tools import ENGINES
 from impose_core.evaluation.annotator import STRATEGIES
 from impose_core.io.coco.conventions import AREA_OF_BOX
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 
 app.add_typer(models, name="models")
+app.command()(train)
 
 for _host in sorted(entry_points(group="impose.commands"), key=lambda host: host.name):
     app.add_typer(_host.load(), name=_host.name)  # each declares itself; none is imported by name

@@ -1,0 +1,1 @@
+"""``impose export``: a network as ONNX files."""

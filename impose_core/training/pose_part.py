@@ -1,0 +1,89 @@
+"""What the pose network is trained to do: find bodies, repair them, follow clicks and tracks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from impose_core.nets.denoising import PoseErrors, spoiled
+from impose_core.nets.feedback import decoded_again
+from impose_core.nets.pose_losses import pose_losses, weighted
+from impose_core.nets.pose_network import PoseNetwork
+from impose_core.training.chance import torch_chance
+from impose_core.training.distributed import mean_over_machines
+from impose_core.training.pose_batches import PoseBatch
+from impose_core.training.settings import Settings
+
+OF_CLICKS = ("repair.poses", "clicks", "propagated")
+"""Losses of what decodes a body again, wherever it was found."""
+BEFORE_CLICKS = ("backbone", "neck", "encoder", "selection", "frame", "box_decoder")
+"""What stays as it is where only that is trained."""
+
+
+class PosePart(nn.Module):
+    """A pose network and its losses, as one module: gradients meet across machines in it.
+
+    Args:
+        network: to be trained.
+        settings: of the run.
+        sigmas: COCO's constants of the joints.
+        machine: which one this is.
+    """
+
+    def __init__(
+        self,
+        network: PoseNetwork,
+        settings: Settings,
+        *,
+        sigmas: tuple[float, ...],
+        machine: int = 0,
+    ) -> None:
+        super().__init__()
+        self.network, self.settings, self.machine = network, settings, machine
+        self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
+        self.sigmas: Tensor
+        self.errors = PoseErrors(bodies=settings.bodies)
+
+    def forward(self, batch: PoseBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one step, and what it is made of: each layer's terms, not weighted.
+
+        Names begin with what was done (``queries``, ``boxes``, ``poses`` found; ``repair``;
+        ``clicks``; ``propagated``), then the layer, then the term.
+        """
+        network, settings = self.network, self.settings
+        clickable = network.config.clickable
+        chance = torch_chance(settings.seed, step, self.machine, self.sigmas.device)
+        memory = network.encode(batch.images, batch.padding)
+        denoising = None
+        if clickable and settings.bodies:
+            denoising = spoiled(batch.truths, network.codebooks, self.errors, chance)
+        steps = network.steps(memory, denoising)
+        clicks, propagated = [], []
+        if clickable:
+            clicks = decoded_again(
+                network, memory, steps, batch.truths, self.sigmas, rounds=settings.clicks
+            )
+        if clickable and batch.prior_boxes is not None and batch.prior_keypoints is not None:
+            propagated = network.decoding_steps(memory, batch.prior_boxes, batch.prior_keypoints)
+        losses = pose_losses(
+            steps,
+            [*clicks, *propagated],
+            batch.truths,
+            self.sigmas,
+            denoising=denoising,
+            bodies=mean_over_machines(sum(map(len, batch.truths)), self.sigmas.device),
+        )
+        named = {_told_apart(name, len(clicks)): loss for name, loss in losses.items()}
+        if settings.part == "clicks":
+            named = {name: loss for name, loss in named.items() if name.startswith(OF_CLICKS)}
+        return weighted(named), {name: loss.detach() for name, loss in named.items()}
+
+
+def _told_apart(name: str, clicks: int) -> str:
+    """``again.3.oks`` -> whether it came of a click or of a track, and of which layer."""
+    what, layer, *rest = name.split(".")
+    if what != "again":
+        return name
+    index = int(layer)
+    own = ("clicks", index) if index < clicks else ("propagated", index - clicks)
+    return ".".join([own[0], str(own[1]), *rest])
