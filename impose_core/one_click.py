@@ -5,6 +5,9 @@ belong to its other side, to a neighbour, or to somebody lying down whom the rea
 standing. So the body is read again, in a view that holds the click, upright and turned; every
 place the reader gives for a joint competes with where the joint was; and the likeliest body
 (:mod:`impose_core.body_tree`) with the clicked joints where they are is taken whole.
+
+A reader that starts from priors weighs the body itself: it reads it once, around where it was,
+the clicked joints held (Click-Pose's loop).
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ from numpy.typing import NDArray
 
 from impose_core.body_tree import JOINTS
 from impose_core.poses import PoseTracks, Visibility
-from impose_core.readers import PoseReader
-from impose_core.readers.naming import columns
+from impose_core.readers import PoseReader, PriorReader, Priors
+from impose_core.readers.naming import columns, inverse, renamed
 from impose_core.readers.protocol import Candidates, Image
 from impose_core.readers.views import cut
 from impose_core.readers.whole_body import (
@@ -52,6 +55,8 @@ def repair_body(
         neighbours: who else is there.
         config: see :class:`RepairConfig`.
     """
+    if isinstance(reader, PriorReader):
+        return _read_around(reader, image, xy, pinned)
     readings = look(reader, image, views_of(reader, xy, pinned))
     return repair(readings, xy, deviation, pinned, neighbours=neighbours, config=config)
 
@@ -113,15 +118,19 @@ def pose_in_box(
         SkeletonMismatch: if too few of the skeleton's joints are COCO's to know a body by.
     """
     there = _coco_of(skeleton)
+    box = np.asarray(box, np.float64)
     nowhere = np.full((len(JOINTS), 2), np.nan)
-    found = repair(
-        look(reader, image, reader.views(np.asarray(box, np.float64)[None])),
-        nowhere,
-        nowhere[:, 0],
-        nowhere,
-        neighbours=others,
-        config=config,
-    )
+    if isinstance(reader, PriorReader):
+        found = _read_around(reader, image, nowhere, nowhere, box=box)
+    else:
+        found = repair(
+            look(reader, image, reader.views(box[None])),
+            nowhere,
+            nowhere[:, 0],
+            nowhere,
+            neighbours=others,
+            config=config,
+        )
     return _as_skeleton(found, there, np.full((len(skeleton), 2), np.nan))
 
 
@@ -192,6 +201,35 @@ def look(reader: PoseReader, image: Image, views: NDArray[np.int64]) -> Candidat
         view = views[i // TURNS]
         xy[i] = _turned_back(xy[i], i % TURNS, float(view[2])) + view[:2]
     return Candidates(xy=_as_coco(reader, xy, np.nan), score=_as_coco(reader, seen.score, 0.0))
+
+
+def _read_around(
+    reader: PriorReader, image: Image, xy: Floats, pinned: Floats, *, box: Floats | None = None
+) -> Repaired:
+    """The body read around ``xy`` [17, 2] with ``pinned`` [17, 2] held; both NaN where unknown.
+
+    ``box`` [4] xyxy is where it is; default: the extent of its joints.
+    """
+    held = np.asarray(np.isfinite(pinned).all(-1))
+    now = np.where(held[:, None], pinned, xy)
+    known = now[np.isfinite(now).all(-1)]
+    if box is None and len(known) < 2:
+        return Repaired(xy=now, score=held.astype(np.float64), cost=np.inf, reading=-1)
+    at = inverse(columns(COCO17, reader.skeleton), reader.skeleton)
+    prior = Priors(
+        box_xyxy=(np.concatenate([known.min(0), known.max(0)]) if box is None else box)[None],
+        xy=renamed(now[None], at, np.nan),
+        pinned=renamed(held[None].astype(np.float64), at, 0.0) > 0,
+    )
+    seen = reader.read([image], reader.around(prior))
+    best, score = _as_coco(reader, seen.xy, np.nan)[0, :, 0], _as_coco(reader, seen.score, 0.0)[0]
+    read = np.isfinite(best).all(-1) & ~held
+    return Repaired(
+        xy=np.where(read[:, None], best, now),
+        score=np.where(held, 1.0, np.where(read, score[:, 0], 0.0)),
+        cost=0.0,
+        reading=0,
+    )
 
 
 def _shift(xy: Floats, pinned: Floats) -> Floats:

@@ -258,7 +258,7 @@ def test_a_skeleton_the_reader_does_not_know_is_carried_without_it(video, anchor
     assert "read" not in report["seconds"]
     unknown = impose("propagate", video, "--anchors", anchors, "--out", out, "--reader", "magic")
     assert unknown.exit_code == 2
-    assert "'--reader' to be one of movenet, none, got 'magic'" in unknown.stderr
+    assert "'--reader' to be one of movenet, network, none, got 'magic'" in unknown.stderr
 
 
 def test_missing_weights_have_their_own_exit_code(crop, out, monkeypatch):

@@ -13,8 +13,9 @@ from impose_core.cli import doctor_report
 from impose_core.cli.convert import FORMATS, convert_poses
 from impose_core.cli.detect import Found, detect_people
 from impose_core.cli.doctor import print_doctor
-from impose_core.cli.engines import READERS, TRACKERS, TrackerChoice
+from impose_core.cli.engines import READERS, SEEING, TRACKERS, TrackerChoice, engine_of
 from impose_core.cli.evaluate import AUTO, Request, evaluate_files
+from impose_core.cli.export import export
 from impose_core.cli.models import models
 from impose_core.cli.outcome import reported
 from impose_core.cli.propagate import Outputs, propagate_video
@@ -37,6 +38,7 @@ app = typer.Typer(
 
 app.add_typer(models, name="models")
 app.command()(train)
+app.command()(export)
 
 for _host in sorted(entry_points(group="impose.commands"), key=lambda host: host.name):
     app.add_typer(_host.load(), name=_host.name)  # each declares itself; none is imported by name
@@ -48,6 +50,10 @@ Overlay = Annotated[
 Sheet = Annotated[Path | None, typer.Option(help="Write a contact sheet (.png, .jpg).")]
 Plot = Annotated[
     Path | None, typer.Option(help="Write a plot of trajectories with their 1-sigma band (.png).")
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="Of --reader network (.safetensors), from 'train' or 'models convert'."),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, for machines.")
@@ -81,6 +87,7 @@ def propagate(
         str,
         typer.Option(help=f"Looks at the frames between: {', '.join(READERS)}."),
     ] = READERS[0],
+    weights: Weights = None,
     tracker: Annotated[
         str, typer.Option(help=f"Follows points from frame to frame: {', '.join(TRACKERS)}.")
     ] = TRACKERS[0],
@@ -123,6 +130,7 @@ def propagate(
             corrections,
             outputs,
             reader=reader,
+            weights=weights,
             tracker=TrackerChoice(
                 name=tracker, weights=tracker_weights, accept_licence=accept_licence
             ),
@@ -139,6 +147,8 @@ def detect(
     every: Annotated[
         int, typer.Option(min=1, help="Frames from one look for people to the next.")
     ] = DETECT_EVERY,
+    reader: Annotated[str, typer.Option(help=f"Sees people: {', '.join(SEEING)}.")] = SEEING[0],
+    weights: Weights = None,
     overlay: Overlay = None,
     sheet: Sheet = None,
     as_json: Json = False,
@@ -149,7 +159,9 @@ def detect(
     """
     with reported(as_json=as_json):
         found = Found(out=out, overlay=overlay, sheet=sheet)
-        detect_people(video, found, every=every, as_json=as_json)
+        detect_people(
+            video, found, engine=engine_of(reader, weights=weights), every=every, as_json=as_json
+        )
 
 
 @app.command()
@@ -353,6 +365,7 @@ def serve(
         Path | None, typer.Option(help="Nothing outside of this folder is read or written.")
     ] = None,
     reader: Annotated[str, typer.Option(help=f"Sees people: {', '.join(READERS)}.")] = READERS[0],
+    weights: Weights = None,
     skeleton: Annotated[str, typer.Option(help="Preset of clips that name none.")] = "coco17",
     stop_with_stdin: Annotated[
         bool, typer.Option("--stop-with-stdin", help="End when standard input closes.")
@@ -365,6 +378,7 @@ def serve(
             port=port,
             root=root,
             reader=reader,
+            weights=weights,
             skeleton=skeleton,
             stop_with_stdin=stop_with_stdin,
         )

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import typer
 
-from impose_core.cli.engines import engine_of
 from impose_core.cli.files import check_outputs
 from impose_core.cli.outcome import uninterrupted
 from impose_core.cli.pictures import progress, spread, write_overlay, write_sheet
+from impose_core.engine import Engine
 from impose_core.errors import Cancelled
 from impose_core.frames import FrameSource, ImageFolder, open_frames
 from impose_core.io.coco import PoseDocument, VideoInfo, write_document
@@ -41,16 +41,18 @@ class Found:
         return {f"--{field.name}": getattr(self, field.name) for field in fields(self)}
 
 
-def detect_people(video: Path, found: Found, *, every: int, as_json: bool) -> None:
+def detect_people(video: Path, found: Found, *, engine: Engine, every: int, as_json: bool) -> None:
     """Run the command.
 
     Raises:
+        UsageError: if the engine has no reader.
         Cancelled: on an interrupt; nothing was written, or all but the pictures.
     """
     check_outputs(found.by_option(), inputs=[video])
+    skeleton = COCO17 if engine.reader is None else engine.reader.skeleton
     with (
         open_frames(video) as frames,
-        Session(frames, skeleton=COCO17, engine=engine_of("movenet")) as session,
+        Session(frames, skeleton=skeleton, engine=engine) as session,
     ):
         for _ in progress(session.detect(every=every), total=len(frames), what="detect"):
             pass

@@ -10,11 +10,14 @@ from impose_core.engine import Engine
 from impose_core.errors import SkeletonMismatch, UsageError
 from impose_core.points import PointTracker
 from impose_core.points.lucas_kanade import LucasKanade
+from impose_core.readers import PoseReader
 from impose_core.readers.naming import columns
 from impose_core.skeleton import Skeleton
 
 NO_READER: Final = "none"
-READERS: Final = ("movenet", NO_READER)
+NETWORK: Final = "network"
+SEEING: Final = ("movenet", NETWORK)
+READERS: Final = (*SEEING, NO_READER)
 """Names for :func:`engine_of`."""
 EMBEDDED: Final = "lucas-kanade"
 TRACKERS: Final = (EMBEDDED, "cotracker", "cotracker-offline")
@@ -54,25 +57,44 @@ class TrackerChoice:
         return CoTracker.load(self.weights, mode=mode, accept_licence=self.accept_licence)
 
 
-def engine_of(reader: str, tracker: TrackerChoice | None = None) -> Engine:
-    """The engine with the pose reader called ``reader``. Its weights are read at its first look.
+def engine_of(
+    reader: str, tracker: TrackerChoice | None = None, *, weights: Path | None = None
+) -> Engine:
+    """The engine with the pose reader called ``reader``; MoveNet is loaded at its first look.
+
+    Args:
+        reader: one of ``READERS``.
+        tracker: what follows points; default: the embedded tracker.
+        weights: safetensors, of the reader called "network".
 
     Raises:
-        UsageError: if there is no such reader or tracker.
-        WeightsError: if the tracker's weights cannot be used.
+        UsageError: if there is no such reader or tracker, or ``weights`` are missing or for
+            nobody.
+        DeviceError: if torch is needed and not installed.
+        WeightsError: if weights cannot be used.
     """
-    engine = _reading(reader)
+    engine = Engine(reader=_reader(reader, weights))
     return engine if tracker is None else replace(engine, points=tracker.made())
 
 
-def _reading(reader: str) -> Engine:
-    if reader == NO_READER:
-        return Engine()
-    if reader != "movenet":
-        raise UsageError(f"Expected '--reader' to be one of {', '.join(READERS)}, got {reader!r}.")
+def _reader(name: str, weights: Path | None) -> PoseReader | None:
+    if name not in READERS:
+        raise UsageError(f"Expected '--reader' to be one of {', '.join(READERS)}, got {name!r}.")
+    if (weights is None) == (name == NETWORK):
+        raise UsageError(
+            f"Expected '--weights' with '--reader {NETWORK}', and with no other, got "
+            f"'--reader {name}' and {'no' if weights is None else 'some'} weights.",
+            hint="Make them with 'impose train', or 'impose models convert'; see docs/network.md.",
+        )
+    if name == NO_READER:
+        return None
+    if weights is not None:
+        from impose_core.readers.network import NetworkReader
+
+        return NetworkReader.load(weights)
     from impose_core.readers.movenet import MoveNet  # its runtime is not needed without it
 
-    return Engine(reader=MoveNet())
+    return MoveNet()
 
 
 def reader_used(engine: Engine, skeleton: Skeleton) -> str:

@@ -49,6 +49,7 @@ def propagate_video(
     outputs: Outputs,
     *,
     reader: str,
+    weights: Path | None,
     tracker: TrackerChoice,
     start: int,
     last: int | None,
@@ -61,7 +62,7 @@ def propagate_video(
     """
     inputs = [video, anchors] if corrections is None else [video, anchors, corrections]
     check_outputs(outputs.by_option(), inputs=inputs)
-    engine = engine_of(reader, tracker)
+    engine = engine_of(reader, tracker, weights=weights)
     with open_frames(video) as frames:
         document = _naming_images(read_annotations(anchors, frames), frames)
         acts = _acts(corrections, frames)

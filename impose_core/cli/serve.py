@@ -26,6 +26,7 @@ def serve(
     port: int,
     root: Path | None,
     reader: str,
+    weights: Path | None,
     skeleton: str,
     stop_with_stdin: bool,
 ) -> None:
@@ -56,7 +57,10 @@ def serve(
     if root is not None and not root.is_dir():
         raise UsageError(f"Expected '--root' to be a folder, got {root}.")
     settings = Settings(
-        engine=engine_of(reader), skeleton=skeleton_named(skeleton), token=token, root=root
+        engine=engine_of(reader, weights=weights),
+        skeleton=skeleton_named(skeleton),
+        token=token,
+        root=root,
     )
     listener = _listener(host, port)
     config = uvicorn.Config(
