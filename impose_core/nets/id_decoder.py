@@ -88,7 +88,7 @@ class IdDecoder(nn.Module):
     def _age_biases(self, history: Tracklets, current: Tracklets) -> Tensor:
         """[layers, B, heads, S * M, T * N]: -inf where the past is not past or nobody was there."""
         age = current.time.flatten(1)[:, :, None] - history.time.flatten(1)[:, None, :]
-        bias = self.age_bias[:, age.clamp(0, self.memory - 1)].movedim(-1, 2)
+        bias = self.age_bias[:, age.clamp(0, self.memory - 1)].permute(0, 1, 4, 2, 3)
         blocked = (age <= 0) | history.missing.flatten(1)[:, None]
         return bias.masked_fill(blocked[:, None], -torch.inf)
 
