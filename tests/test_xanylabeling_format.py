@@ -17,7 +17,8 @@ from impose_core.io.documents import VideoInfo
 from impose_core.io.xanylabeling_files import FileChanged, read_frame, replace_file
 from impose_core.io.xanylabeling_frame import FrameLabels
 from impose_core.io.xanylabeling_identity import renamed, seeded, without
-from impose_core.io.xanylabeling_people import Gone, Placed, Pose, people_of, with_people
+from impose_core.io.xanylabeling_people import Gone, Pose, people_of
+from impose_core.io.xanylabeling_placing import Placed, with_people
 from impose_core.poses import Origin, Visibility
 from impose_core.skeleton import COCO17, skeleton_from_names
 

@@ -16,7 +16,8 @@ from impose_core.io.json_fields import as_integer, parse_json
 from impose_core.io.xanylabeling import IMAGE_SUFFIXES
 from impose_core.io.xanylabeling_files import read_frame
 from impose_core.io.xanylabeling_frame import FrameLabels
-from impose_core.io.xanylabeling_people import Placed, Pose, people_of, with_people
+from impose_core.io.xanylabeling_people import Pose, people_of
+from impose_core.io.xanylabeling_placing import Placed, with_people
 from impose_core.poses import Origin, PoseTracks, Visibility
 from impose_core.skeleton import Skeleton
 

@@ -17,16 +17,8 @@ from impose_core.frames import ArrayFrames
 from impose_core.geometry import body_size
 from impose_core.io.documents import VideoInfo
 from impose_core.io.xanylabeling_frame import FrameLabels, Shape, new_shape
-from impose_core.io.xanylabeling_people import (
-    DIGITS,
-    PERSON,
-    Person,
-    Placed,
-    Pose,
-    joint_shape,
-    people_of,
-    with_people,
-)
+from impose_core.io.xanylabeling_people import PERSON, Person, Pose, people_of
+from impose_core.io.xanylabeling_placing import DIGITS, Placed, joint_shape, with_people
 from impose_core.ledger import write_frames
 from impose_core.marks import Mark, Marks
 from impose_core.poses import Origin, PoseTracks, Visibility

@@ -28,7 +28,8 @@ from impose_core.frames.source import BaseSource
 from impose_core.io.documents import VideoInfo
 from impose_core.io.json_fields import as_integer, as_list, as_text, bad_field
 from impose_core.io.xanylabeling_frame import KEY, FrameLabels, Shape
-from impose_core.io.xanylabeling_people import Placed, Pose, people_of, with_people
+from impose_core.io.xanylabeling_people import Pose, people_of
+from impose_core.io.xanylabeling_placing import Placed, with_people
 from impose_core.journal import patch_to_json
 from impose_core.marks import Cell, Mark
 from impose_core.service import looking

@@ -14,7 +14,8 @@ from impose_core.errors import BadDocument, UsageError
 from impose_core.geometry import body_size
 from impose_core.io.xanylabeling_files import FileChanged
 from impose_core.io.xanylabeling_frame import FrameLabels
-from impose_core.io.xanylabeling_people import DIGITS, Gone, Placed, Pose, with_people
+from impose_core.io.xanylabeling_people import Gone, Pose
+from impose_core.io.xanylabeling_placing import DIGITS, Placed, with_people
 from impose_core.journal import patch_from_json, patch_to_json
 from impose_core.marks import Mark
 from impose_core.poses import Origin
