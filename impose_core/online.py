@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from impose_core.config import Config
 from impose_core.engine import Engine
 from impose_core.errors import SkeletonMismatch, StateError, UsageError
-from impose_core.evidence import follow
+from impose_core.following import follow
 from impose_core.geometry import body_size, inside_image
 from impose_core.poses import Visibility
 from impose_core.readers import Candidates

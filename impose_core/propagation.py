@@ -19,7 +19,8 @@ from impose_core.config import Config
 from impose_core.engine import Engine
 from impose_core.errors import SkeletonMismatch
 from impose_core.estimates import Estimates
-from impose_core.evidence import EncodedFrames, Evidence
+from impose_core.evidence import Evidence
+from impose_core.following import EncodedFrames
 from impose_core.frames import FrameSource
 from impose_core.readers.naming import columns
 from impose_core.reading import SpanReader

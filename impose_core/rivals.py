@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from impose_core.anchors import Anchor, AnchorGrid
 from impose_core.config import RivalConfig
-from impose_core.evidence import BACKWARD, FORWARD, Evidence
+from impose_core.evidence import Evidence
+from impose_core.following import BACKWARD, FORWARD
 
 Ints = NDArray[np.int64]
 ReadFrame = Callable[[int], NDArray[np.uint8]]

@@ -15,7 +15,7 @@ from impose_core.anchors import Anchor, AnchorGrid
 from impose_core.chains import Spans
 from impose_core.config import Config
 from impose_core.estimates import Estimates
-from impose_core.evidence import BACKWARD, FORWARD, EncodedFrames, Steps, follow
+from impose_core.following import BACKWARD, FORWARD, EncodedFrames, Steps, follow
 from impose_core.points import PointTracker
 from impose_core.readers import Candidates
 from impose_core.reading import Bias, SpanReader

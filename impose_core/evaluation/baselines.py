@@ -15,7 +15,8 @@ from impose_core.anchors import NO_FRAME, AnchorGrid
 from impose_core.config import Config
 from impose_core.engine import Engine
 from impose_core.evaluation.oks import Floats
-from impose_core.evidence import EncodedFrames, Evidence
+from impose_core.evidence import Evidence
+from impose_core.following import EncodedFrames
 from impose_core.frames import FrameSource
 from impose_core.marks import UNMARKED, Mark, Marks
 from impose_core.poses import Origin, Visibility
