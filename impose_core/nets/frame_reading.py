@@ -136,7 +136,9 @@ class FrameReading:
             torch.tensor(part)[:, None, None] for part in (IMAGENET_MEAN, IMAGENET_DEVIATION)
         )
         images = torch.zeros(1, 3, *full)
-        pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.array(picture)).permute(
+            2, 0, 1
+        )  # a copy: images may be locked
         images[0, :, :h, :w] = (pixels / 255 - mean) / deviation
         padding = torch.ones(1, *full, dtype=torch.bool)
         padding[:, :h, :w] = False
