@@ -58,7 +58,7 @@ def load_checkpoint(path: Path, run: Run, *, about: Mapping[str, Any]) -> int:
         StateError: if the file cannot be read, is damaged, or is of another run.
     """
     tensors, step, was = _read(path)
-    now = json.loads(json.dumps(about))
+    was, now = _flat(was), _flat(json.loads(json.dumps(about)))
     for name in sorted(was.keys() | now.keys()):
         if was.get(name) != now.get(name):
             raise StateError(
@@ -113,6 +113,16 @@ def _check(path: Path, run: Run, groups: Mapping[str, Mapping[str, Tensor]]) -> 
         wrong += [n for n in found.keys() & tensors.keys() if found[n].shape != tensors[n].shape]
         if wrong:
             raise StateError(f"Expected the tensors of this run in {path}, not so {wrong[0]!r}.")
+
+
+def _flat(said: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Nested objects as one, with names such as ``settings.lr``."""
+    flat: dict[str, Any] = {}
+    for name, value in said.items():
+        flat |= (
+            _flat(value, f"{where}{name}.") if isinstance(value, dict) else {where + name: value}
+        )
+    return flat
 
 
 def _short(value: object) -> str:

@@ -114,15 +114,18 @@ def _clip(sequence: PoseSequence, media: Path, every: tuple[PoseSequence, ...]) 
             hint="Give the folder that holds the images instead.",
         )
     frames = tuple(frame for frame in sequence.frames if frame.labelled)
-    pixels = _Pixels(media, frames)
+    pixels = _Pixels(media, frames, named=len(every) > 1)
     return Clip(name=sequence.name or media.name, frames=frames, read=pixels.read)
 
 
 class _Pixels:
-    """Images of labelled frames; sources are opened by each thread for itself."""
+    """Images of labelled frames; sources are opened by each thread for itself.
 
-    def __init__(self, media: Path, frames: tuple[LabelledFrame, ...]) -> None:
-        self._media, self._frames = media, frames
+    Where ``named``, images are found by their names alone; else by number too, as of a video.
+    """
+
+    def __init__(self, media: Path, frames: tuple[LabelledFrame, ...], *, named: bool) -> None:
+        self._media, self._frames, self._named = media, frames, named
         self._open = threading.local()
         self._own = [self._file(frame) for frame in frames]
         if not any(self._own) and frames:
@@ -147,7 +150,7 @@ class _Pixels:
         path = self._media / frame.file_name
         if path.is_file():
             return path
-        if len(self._frames) == 1:
+        if self._named:
             raise MediaError(f"Expected the image {frame.file_name!r} in {self._media}, got none.")
         return None
 

@@ -59,7 +59,7 @@ class PosePart(nn.Module):
             denoising = spoiled(batch.truths, network.codebooks, self.errors, chance)
         steps = network.steps(memory, denoising)
         clicks, propagated = [], []
-        if clickable:
+        if clickable and settings.clicks:
             clicks = decoded_again(
                 network, memory, steps, batch.truths, self.sigmas, rounds=settings.clicks
             )

@@ -38,7 +38,7 @@ class Settings:
         colour: how far brightness and contrast are changed, at most.
         interval: frames between two images of a clip are 1 to this many.
         bodies: spoiled bodies to repair per image; 0 trains no repair.
-        clicks: rounds of simulated clicks, at least 1.
+        clicks: rounds of simulated clicks; 0 trains none.
         propagated: bodies are also decoded from where they were some frames ago.
         frames: of a clip of identities.
         relabellings: so many times each clip is labelled with other ID words.
@@ -88,10 +88,16 @@ class Settings:
     def __post_init__(self) -> None:
         if self.part not in PARTS:
             raise UsageError(f"Expected 'part' to be one of {', '.join(PARTS)}, got {self.part!r}.")
-        least = {"seed": 0, "warmup": 0, "bodies": 0, "workers": 1, "height": 32, "width": 32}
-        least |= dict.fromkeys(
-            ("steps", "batch", "interval", "clicks", "relabellings", "save_every"), 1
-        )
+        least = {
+            "seed": 0,
+            "warmup": 0,
+            "bodies": 0,
+            "clicks": 0,
+            "workers": 1,
+            "height": 32,
+            "width": 32,
+        }
+        least |= dict.fromkeys(("steps", "batch", "interval", "relabellings", "save_every"), 1)
         least |= {"frames": 2}
         for name, low in least.items():
             value = getattr(self, name)
