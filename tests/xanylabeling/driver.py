@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class App:
     @property
     def frame(self) -> int:
         """The frame that is displayed."""
-        return int(self.plugin._frame())
+        return int(self.plugin.requests.frame())
 
     def joint(self, person: int, name: str) -> Any:
         """A joint on the canvas."""
@@ -147,6 +148,39 @@ class App:
         self.until(self.window.isActiveWindow, 10)
         QTest.keyClick(self.canvas, key, modifiers)
         self.settle()
+
+    def menu(self, name: str, answer: str | None = None) -> None:
+        """Choose an entry of the menu IMPose; type ``answer`` into what it asks."""
+        bar = self.window.menuBar()
+        entry = next(a for a in bar.actions() if a.text() == "IMPose")
+        QTest.mouseClick(bar, LEFT, NONE, bar.actionGeometry(entry).center())
+        self.until(entry.menu().isVisible, 10)
+        with self.answering(QtWidgets.QInputDialog, answer or ""):
+            at = entry.menu().actionGeometry(self.plugin.actions[name]).center()
+            QTest.mouseClick(entry.menu(), LEFT, NONE, at)
+            self.settle()
+
+    @contextmanager
+    def answering(self, kind: type[QtWidgets.QDialog], words: str) -> Iterator[list[str]]:
+        """Type ``words`` and Enter into dialogs that come up; yields what they asked."""
+        asked: list[str] = []
+
+        def answer() -> None:
+            dialog = QtWidgets.QApplication.activeModalWidget()
+            if isinstance(dialog, kind) and dialog.isVisible():
+                asked.append(dialog.text() if hasattr(dialog, "text") else dialog.labelText())
+                editor = dialog.findChild(QtWidgets.QSpinBox)
+                editor = editor or dialog.findChild(QtWidgets.QComboBox) or dialog
+                QTest.keyClicks(editor, words)
+                QTest.keyClick(dialog, QtCore.Qt.Key.Key_Return)
+
+        timer = QtCore.QTimer()
+        timer.timeout.connect(answer)
+        timer.start(50)
+        try:
+            yield asked
+        finally:
+            timer.stop()
 
     def click(self, person: int, name: str, modifiers: Any = NONE) -> None:
         """Click on a joint."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -170,10 +171,17 @@ from impose_xanylabeling import launcher, plugin
 def look():
     for window in QtWidgets.QApplication.topLevelWidgets():
         ours = getattr(window, "impose_plugin", None)
-        if ours is not None and ours.clip is not None:
+        if ours is None or ours.clip is None:
+            continue
+        panel = ours.view.auto_labeling_widget
+        if not asked:
+            asked.append(ours.auto_run_model())
+        elif panel.model_manager.loaded_model_config:
+            print("listed", "impose.yaml" in open(settings).read())
             print("frames", len(ours.clip.images), "pid", ours.provider.pid, flush=True)
             timer.stop()
             window.close()
+asked, settings = [], sys.argv[1]
 made = plugin.Plugin.__init__
 def init(self, *args):
     global timer
@@ -182,11 +190,12 @@ def init(self, *args):
     timer.timeout.connect(look)
     timer.start(100)
 plugin.Plugin.__init__ = init
-sys.exit(launcher.main(sys.argv[1:]))
+sys.exit(launcher.main(sys.argv[2:]))
 """
+    settings = tmp_path / ".xanylabelingrc"
     options = ["--work-dir", str(tmp_path), "--no-auto-update-check", "--logger-level", "error"]
     done = subprocess.run(
-        [sys.executable, "-c", program, str(video), *options],
+        [sys.executable, "-c", program, str(settings), str(video), *options],
         capture_output=True,
         text=True,
         timeout=300,
@@ -195,6 +204,8 @@ sys.exit(launcher.main(sys.argv[1:]))
     )
     line = next((x for x in done.stdout.splitlines() if x.startswith("frames")), done.stderr)
     assert line.startswith("frames 100 pid "), done.stderr
+    assert "listed True" in done.stdout
+    assert "impose.yaml" not in settings.read_text(encoding="utf-8"), "others could not load it"
     assert done.returncode == 0
     with pytest.raises(ProcessLookupError):
         os.kill(int(line.split()[-1]), 0)  # the service went with the window
@@ -268,31 +279,27 @@ def test_swap_from_here_on_and_back(clip, keys):
     assert app.pose(1) == was[1]
 
 
-def test_split_end_assign_and_merge(clip, keys, monkeypatch):
-    from PyQt6 import QtWidgets
-
+def test_split_end_assign_and_merge_by_the_menu(clip, keys):
     app = clip
     propagated(app, keys)
     app.open(5)
     app.click(3, "left_hip")
-    app.plugin.actions["split"].trigger()
+    app.menu("split")
     app.calm()
     assert persons(app.saved(4)) == {1, 2, 3}
     assert persons(app.saved(5)) == {1, 2, 4}
     assert persons(app.saved(20)) == {1, 2, 4}
-    monkeypatch.setattr(QtWidgets.QInputDialog, "getInt", lambda *_: (9, True))
     app.click(4, "left_hip")
-    app.plugin.actions["assign"].trigger()
+    app.menu("assign", "9")
     app.calm()
     assert persons(app.saved(20)) == {1, 2, 9}
-    monkeypatch.setattr(QtWidgets.QInputDialog, "getItem", lambda *_: ("3", True))
     app.click(9, "left_hip")
-    app.plugin.actions["merge"].trigger()
+    app.menu("merge", "3")
     app.calm()
     assert persons(app.saved(4)) == persons(app.saved(20)) == {1, 2, 9}
     app.open(15)
     app.click(9, "left_hip")
-    app.plugin.actions["end"].trigger()
+    app.menu("end")
     app.calm()
     assert persons(app.saved(14)) == {1, 2, 9}
     assert persons(app.saved(15)) == persons(app.saved(23)) == {1, 2}
@@ -321,7 +328,7 @@ def test_find_everybody_without_a_click(clip, keys):
     app.key(keys.Key_H, SHIFT)
     app.calm()
     assert len(persons(app.saved(12))) >= 2
-    app.plugin.actions["detect_clip"].trigger()
+    app.menu("detect_clip")
     app.calm(300)
     assert all(len(persons(app.saved(frame))) >= 2 for frame in range(24)), app.said
 
@@ -367,14 +374,22 @@ def test_status_line_counts(clip, keys):
     assert "#1:" in line
 
 
-def test_cancel_keeps_what_is_done(clip, keys):
+@pytest.mark.parametrize("by", ["mouse", "key"])
+def test_cancel_keeps_what_is_done(clip, keys, by):
+    from driver import CONTROL, LEFT
+    from PyQt6.QtTest import QTest
+
     app = clip
     app.key(keys.Key_N)
     app.until(lambda: app.file(1).exists())
-    app.plugin.status.cancel.click()
+    if by == "mouse":
+        QTest.mouseClick(app.plugin.status.cancel, LEFT)
+    else:
+        app.key(keys.Key_Period, CONTROL)
     app.calm()
     written = {frame for frame in range(24) if app.file(frame).exists()}
     assert written == set(range(len(written))), "a valid prefix"
+    assert len(written) < 24
     undo(app)
     assert [frame for frame in range(24) if app.file(frame).exists()] == [0]
 
@@ -412,6 +427,14 @@ def test_service_down_a_drag_and_a_key_lose_nothing(clip, keys, service):
     assert joints(app.saved(2), 1)["left_knee"] == pytest.approx(dropped)
 
 
+def load_model(app):
+    manager = app.view.auto_labeling_widget.model_manager
+    if manager.loaded_model_config is None:
+        app.menu("auto_run_model")
+        app.until(lambda: manager.loaded_model_config, 30)
+        app.settle(0.3)
+
+
 def auto_run(app, to):
     """The host's own batch, from the displayed frame to frame ``to``."""
     from anylabeling.views.labeling.utils.batch import BatchRangeDialog
@@ -423,10 +446,7 @@ def auto_run(app, to):
                 dialog.to_input.setValue(to + 1)
                 dialog.accept()
 
-    if app.view.auto_labeling_widget.model_manager.loaded_model_config is None:
-        app.plugin.actions["auto_run_model"].trigger()
-        app.until(lambda: app.view.auto_labeling_widget.model_manager.loaded_model_config, 30)
-        app.settle(0.3)
+    load_model(app)
     timer = QtCore.QTimer()
     timer.timeout.connect(answer)
     timer.start(50)
@@ -443,6 +463,29 @@ def test_stock_auto_run_goes_on_from_what_is_corrected(clip, keys):
     assert app.saved(0)["shapes"] == first
     assert all(persons(app.saved(frame)) == {1, 2, 3} for frame in range(7)), app.said
     assert not app.file(7).exists()
+
+
+def test_auto_run_of_one_frame_adds_who_is_not_there(clip, keys, service):
+    app = clip
+    load_model(app)
+    app.open(12)
+    app.key(keys.Key_I)
+    app.until(lambda: persons(app.saved(12)) if app.file(12).exists() else None)
+    app.settle(0.5)
+    found = app.saved(12)["shapes"]
+    assert len(persons(app.saved(12))) >= 2
+    app.key(keys.Key_I)  # nobody is there twice
+    app.settle(3)
+    assert app.saved(12)["shapes"] == found
+    app.open(0)
+    before = contents(app.folder)
+    service.down = True
+    app.key(keys.Key_I)
+    app.settle(2)
+    after = contents(app.folder)
+    assert json.loads(after.pop("frame_00000.json"))["shapes"] == app.saved(0)["shapes"]
+    assert near(joints(app.saved(0), 1), joints(json.loads(before.pop("frame_00000.json")), 1))
+    assert after == before
 
 
 def test_stock_auto_run_with_the_service_down_empties_nothing(clip, keys, service):
@@ -485,7 +528,7 @@ def test_a_fault_in_our_own_code_does_not_end_the_app(clip, keys, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("a fault inside")
 
-    monkeypatch.setattr(app.plugin.clips, "call", fails)
+    monkeypatch.setattr(app.plugin.requests.clips, "call", fails)
     before = contents(app.folder)
     app.drag(1, "left_elbow", 6, 6)
     app.calm()
@@ -527,6 +570,150 @@ def test_a_file_that_another_program_is_writing_keeps_its_content(clip, keys):
     propagated(app, keys)
     assert app.file(5).read_bytes() == half
     assert persons(app.saved(6)) == {1, 2, 3}
+
+
+def test_a_file_that_another_program_wrote_during_a_run_is_left_alone(clip, keys):
+    app = clip
+    propagated(app, keys)
+    app.open(0)
+    app.drag(1, "left_wrist", -20, 10)
+    app.calm()
+    first = app.file(1).read_bytes()
+    app.key(keys.Key_N)
+    app.until(lambda: app.file(1).read_bytes() != first)
+    theirs = json.dumps({**app.saved(20), "of_another_program": 1}).encode()
+    app.file(20).write_bytes(theirs)
+    app.calm()
+    assert "Left alone: 20 (changed)" in app.said
+    assert app.file(20).read_bytes() == theirs
+    assert app.saved(21) != theirs
+
+
+def test_the_displayed_frame_written_by_another_program_has_both_edits(clip, keys):
+    app = clip
+    propagated(app, keys)
+    app.open(5)
+    said = app.saved(5)
+    for shape in said["shapes"]:
+        if (shape["group_id"], shape["label"]) == (2, "right_knee"):
+            shape["points"][0][0] += 30
+            moved = tuple(shape["points"][0])
+    car = {**said["shapes"][0], "label": "car", "group_id": None, "theirs": [1]}
+    said["shapes"].append(car)
+    app.file(5).write_text(json.dumps({**said, "checked": True, "theirs": {"kept": 1}}))
+    app.drag(1, "left_wrist", -25, 20)
+    dropped = app.at(1, "left_wrist")
+    app.calm()
+    app.until(lambda: not app.view.dirty)
+    both = app.saved(5)
+    assert joints(both, 2)["right_knee"] == moved == app.at(2, "right_knee")
+    assert joints(both, 1)["left_wrist"] == pytest.approx(dropped)
+    assert [s["theirs"] for s in both["shapes"] if s["label"] == "car"] == [[1]]
+    assert (both["checked"], both["theirs"]) == (True, {"kept": 1})
+
+
+def test_the_displayed_frame_half_written_by_another_program_waits(clip, keys):
+    app = clip
+    propagated(app, keys)
+    app.open(5)
+    whole = app.file(5).read_bytes()
+    app.file(5).write_bytes(whole[:700])
+    app.drag(1, "left_wrist", -25, 20)
+    dropped = app.at(1, "left_wrist")
+    app.calm()
+    app.settle(1.2)
+    assert app.file(5).read_bytes() == whole[:700]
+    assert "left alone" in app.said
+    propagated(app, keys)  # nothing may go on from what is not saved
+    assert "could not be saved" in app.said
+    app.file(5).write_bytes(whole)
+    app.until(lambda: not app.view.dirty, 10)
+    assert joints(app.saved(5), 1)["left_wrist"] == pytest.approx(dropped)
+
+
+def test_a_frame_written_by_a_run_in_the_middle_of_a_drag_has_both(clip, keys):
+    """The service writes the frame while a joint of it is in the hand."""
+    from driver import LEFT
+    from PyQt6.QtTest import QTest
+
+    app = clip
+    propagated(app, keys)
+    app.open(0)
+    app.drag(2, "left_wrist", -20, 10)
+    app.calm()
+    old = app.file(3).read_bytes()
+    app.key(keys.Key_N)
+    app.open(3)
+    at = app.press(1, "nose")
+    app._move(at + at / 40, LEFT)
+    app.until(lambda: app.file(3).read_bytes() != old)
+    written = app.saved(3)
+    QTest.mouseRelease(app.canvas, LEFT, pos=at + at / 40)
+    dropped = app.at(1, "nose")
+    app.calm()
+    app.until(lambda: not app.view.dirty)
+    assert joints(app.saved(3), 1)["nose"] == pytest.approx(dropped)
+    assert near(joints(app.saved(3), 2), joints(written, 2))
+
+
+def test_a_full_disk_when_the_app_itself_saves_loses_nothing(clip, keys, monkeypatch):
+    from PyQt6.QtWidgets import QMessageBox
+
+    app = clip
+    propagated(app, keys)
+    app.open(5)
+    before = contents(app.folder)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, app.answering(QMessageBox, "") as asked:
+        patch.setattr(os, "fsync", full)
+        app.drag(1, "left_wrist", -25, 20)
+        dropped = app.at(1, "left_wrist")
+        app.calm()
+        assert contents(app.folder) == before
+        assert app.view.dirty, "the host asks before it leaves the frame"
+        app.key(keys.Key_N)
+        app.calm()
+        assert "could not be saved" in app.said
+    assert contents(app.folder) == before
+    assert all("No space left" in words for words in asked)
+    propagated(app, keys)
+    assert joints(app.saved(5), 1)["left_wrist"] == pytest.approx(dropped)
+    assert not app.view.dirty
+
+
+def test_the_apps_own_client_of_remote_servers(clip, keys, service):
+    """What an unmodified desktop runs: one image, then video mode, over the real service."""
+    from anylabeling.services.auto_labeling.remote_server import RemoteServer
+
+    app = clip
+    client = service.client()
+    settings = {"server_url": client.url, "api_key": client._token}
+    config = {"type": "remote_server", "name": "remote", "display_name": "Remote"}
+    said = []
+    model = RemoteServer({**config, "remote_server_settings": settings}, said.append)
+    model._widget = app.view
+    assert list(model.get_available_models()) == ["impose"]
+    model.set_model_id("impose")
+    model.set_task("pose")
+    assert model.get_batch_processing_mode() == "default"
+    pictures = app.view.image_list
+    found = model.predict_shapes(app.view.image, pictures[12])
+    assert found.replace
+    assert len({shape.group_id for shape in found.shapes if shape.label == "nose"}) >= 2
+
+    model.set_task("video")
+    assert model.get_batch_processing_mode() == "video"
+    first = app.file(0).read_bytes()
+    prompted = model.predict_shapes(app.view.image, pictures[4], text_prompt="pose")
+    people = {shape.group_id for shape in prompted.shapes}
+    assert len(people) >= 2
+    model.predict_shapes(app.view.image, pictures[4], run_tracker=True)
+    assert [shape for shape in said if "rror" in shape] == []
+    assert all(persons(app.saved(frame)) == people for frame in range(5, 24))
+    assert app.file(0).read_bytes() == first
 
 
 def test_a_frame_looked_at_while_it_is_written_shows_what_was_written(clip, keys):

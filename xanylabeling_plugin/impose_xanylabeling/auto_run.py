@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
@@ -42,6 +43,17 @@ def install() -> None:
 
     model_manager._get_model_class = get_model_class
     batch.save_auto_labeling_result = save_result
+
+
+def forget(config: Path) -> None:
+    """Take our model out of the user's settings: a host without us could not load it."""
+    from anylabeling.config import get_config, save_config
+
+    said = get_config()
+    models = said.get("custom_models") or []
+    others = [m for m in models if Path(m.get("config_file", "")).resolve() != config.resolve()]
+    if len(others) != len(models):
+        save_config({**said, "custom_models": others})
 
 
 @functools.cache

@@ -43,7 +43,12 @@ def selected_persons(view: Any) -> list[int]:
     return list(dict.fromkeys(key[0] for key in keys if key is not None))
 
 
-def put(view: Any, answer: Iterable[Json], *, whole: bool = False, save: bool = True) -> bool:
+def as_host(shapes: Iterable[Json]) -> list[Json]:
+    """Shapes of a file as the host would have them on its canvas."""
+    return [plain(Shape().load_from_dict(dict(shape))) for shape in shapes]
+
+
+def put(view: Any, answer: Iterable[Json], *, gone: Iterable[Key] = (), save: bool = True) -> None:
     """Put shapes in place by their keys; the selection stays.
 
     It is one step of the host's undo, none if nothing can be seen.
@@ -51,11 +56,8 @@ def put(view: Any, answer: Iterable[Json], *, whole: bool = False, save: bool = 
     Args:
         view: the labeling widget.
         answer: complete shapes of persons; others in it are left out.
-        whole: persons' shapes that ``answer`` does not name go.
+        gone: shapes of persons that go.
         save: let the host save the frame. Not needed for what was just read from its file.
-
-    Returns:
-        Whether anything changed.
     """
     if not view.canvas.shapes_backups:  # a frame without a file has no step to go back to yet
         view.canvas.store_shapes()
@@ -79,18 +81,32 @@ def put(view: Any, answer: Iterable[Json], *, whole: bool = False, save: bool = 
             view.canvas.shapes.append(shape)
             view.add_label(shape, update_last_label=False, refresh_filters=False)
             changed = seen = True
-    gone = {id(shape) for key, shape in there.items() if whole and key not in wanted}
-    if gone:
-        _remove(view, gone)  # which is a step of undo already
+    going = {id(there[key]) for key in gone if key in there}
+    if going:
+        _remove(view, going)  # which is a step of undo already
     elif changed:
         if not seen:
             view.canvas.shapes_backups.pop()  # or an undo would seem to do nothing
         view.canvas.store_shapes()
         view.canvas.update()
-    if save and (changed or gone):
+    if save and (changed or going):
         view.set_dirty()
     view.actions.undo.setEnabled(view.canvas.is_shape_restorable)
-    return changed or bool(gone)
+
+
+def exchange(view: Any, gone: list[Json], new: list[Json]) -> None:
+    """Take shapes of nobody off the canvas, if they are there as they were, and add others."""
+    leaving = as_host(gone)
+    ids = {id(shape) for shape in view.canvas.shapes if plain(shape) in leaving}
+    if ids:
+        _remove(view, ids)
+    for said in new:
+        shape = Shape().load_from_dict(said)
+        view.canvas.shapes.append(shape)
+        view.add_label(shape, update_last_label=False, refresh_filters=False)
+    if new:
+        view.canvas.store_shapes()
+        view.canvas.update()
 
 
 def take_back(view: Any) -> Json:
@@ -99,16 +115,6 @@ def take_back(view: Any) -> Json:
     view.canvas.shapes_backups.pop()
     view.canvas.update()
     return plain(shape)
-
-
-def save_first(view: Any) -> bool:
-    """Bring edits that are only in memory to the frame's file; False if that failed."""
-    if not view.dirty:
-        return True
-    saved = bool(view.save_labels(view.get_label_file()))
-    if saved:
-        view.set_clean()
-    return saved
 
 
 def _set(shape: Any, said: Json) -> bool:

@@ -37,6 +37,7 @@ def install(provider: Provider) -> None:
     _after(LabelingWidget, "set_dirty", _told(Plugin.edited))
     _instead(LabelingWidget, "undo_shape_edit", Plugin.undo_latest)
     _instead(LabelingWidget, "new_shape", Plugin.box_drawn)
+    _guard_saving(LabelingWidget)
     _paint_skeletons(Canvas, Shape)
     auto_run.install()
 
@@ -83,6 +84,24 @@ def _instead(owner: type, name: str, act: Callable[[Any], bool]) -> None:
         return original(self, *_fitting(original, args), **kwargs)
 
     setattr(owner, name, method)
+
+
+def _guard_saving(view_class: Any) -> None:
+    """The host writes all of a frame's file; nobody else's work there may be lost by that."""
+    original = view_class.save_labels
+
+    @functools.wraps(original)
+    def save_labels(self: Any, filename: str) -> bool:
+        plugin = _plugin(self)
+        if plugin is None:
+            return bool(original(self, filename))
+        if not plugin.display.may_write(filename):
+            return False
+        saved = bool(original(self, filename))
+        safely(plugin.display.written)(filename, well=saved)
+        return saved
+
+    view_class.save_labels = save_labels
 
 
 def _fitting(original: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:

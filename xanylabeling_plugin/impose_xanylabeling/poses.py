@@ -79,10 +79,7 @@ def still_wanted(answer: Iterable[Json], asked: Iterable[Json], now: Iterable[Js
 
     def untouched(key: Key) -> bool:
         a, b = then.get(key), current.get(key)
-        if a is None or b is None:
-            return a is b
-        same_flag = bool(a.get("difficult")) == bool(b.get("difficult"))
-        return positions(a) == positions(b) and same_flag
+        return a is b if a is None or b is None else _same(a, b)
 
     wanted = []
     for shape in answer:
@@ -90,6 +87,19 @@ def still_wanted(answer: Iterable[Json], asked: Iterable[Json], now: Iterable[Js
         if key is not None and untouched(key):
             wanted.append(shape)
     return wanted
+
+
+def _same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    same_flag = bool(a.get("difficult")) == bool(b.get("difficult"))
+    return positions(a) == positions(b) and same_flag
+
+
+def missing_in(answer: Iterable[Json], asked: Iterable[Json], now: Iterable[Json]) -> set[Key]:
+    """What was there when it was ``asked``, is as it was, and is not in ``answer``."""
+    said, then, current = by_key(answer), by_key(asked), by_key(now)
+    return {
+        key for key in then if key not in said and key in current and _same(then[key], current[key])
+    }
 
 
 def persons_in(shapes: Iterable[Json]) -> list[int]:

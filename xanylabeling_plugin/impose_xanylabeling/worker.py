@@ -103,9 +103,9 @@ class Worker(QtCore.QThread):
 def safely(call: Callable[..., Any]) -> Callable[..., None]:
     """``call``, whose errors are logged: one that leaves a slot would end the host (PyQt6)."""
 
-    def guarded(*args: Any) -> None:
+    def guarded(*args: Any, **kwargs: Any) -> None:
         try:
-            call(*args)
+            call(*args, **kwargs)
         except Exception:
             log.exception("An action of IMPose failed")
 
