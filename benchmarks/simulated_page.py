@@ -27,13 +27,14 @@ Means = dict[tuple[str, str, str], dict[str, float]]
 COLUMNS = (*WAYS, *READ_WAYS, *FOUND_WAYS)
 TARGET_NAMES = [f"{target:.2f}" for target in TARGETS]
 _COMPARED = (
-    ("impose", "all"),
-    ("impose", "corrections"),
-    (READ, "all"),
-    (READ, "corrections"),
-    (FOUND, "all"),
+    ("impose", "worst", "all"),
+    ("impose", "worst", "corrections"),
+    (READ, "worst", "all"),
+    (READ, "worst", "corrections"),
+    (FOUND, "worst", "all"),
+    (FOUND, "review", "all"),
 )
-"""Engine, and which of its clicks, over those of linear interpolation."""
+"""Engine and strategy, and which of its clicks, over those of linear interpolation."""
 TO_LINEAR, TO_WORST = 1 / 3, 1.3
 """Goals: our clicks over those of linear interpolation, and of the suggested frames over those
 of an annotator who knows the worst one."""
@@ -157,24 +158,25 @@ def _corrections_table(rows: Sequence[Row], clicks: Means, clips: Sequence[str])
     """Over linear interpolation, with the first placement and without it."""
     lines = [
         "| clip | placing | impose: all | corrections | with readings: all | corrections "
-        "| from zero clicks: all |",
-        "|---|---|---|---|---|---|---|",
+        "| from zero clicks | the same, *review* |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    found: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str, str], list[float]] = {}
     for clip in clips:
         base = clicks.get((clip, "linear", "worst"))
         placed = next((r["placed"] for r in rows if r["clip"] == clip and "placed" in r), None)
         if base is None or placed is None:
             continue
         cells = []
-        for engine, kind in _COMPARED:
-            ours = clicks.get((clip, engine, "worst"))
+        for column in _COMPARED:
+            engine, strategy, kind = column
+            ours = clicks.get((clip, engine, strategy))
             if ours is None:
                 cells.append("–")
                 continue
             less = placed if kind == "corrections" else 0.0
             each = [(ours[t] - less) / (base[t] - less) for t in TARGET_NAMES]
-            found.setdefault((engine, kind), []).extend(each)
+            found.setdefault(column, []).extend(each)
             cells.append(" / ".join(f"{ratio:.2f}" for ratio in each))
         lines.append(f"| {clip} | {placed:.1f} | " + " | ".join(cells) + " |")
     verdicts = [_reached(found.get(column, [])) for column in _COMPARED]
