@@ -45,24 +45,24 @@ MOST_VIDEOS: Final = 2
 MOST_PIXELS: Final = 2**26
 MOST_FRAMES: Final = 20_000
 
+_KEEP: Final = "toggle_preserve_existing_annotations"
+"""The desktop's switch Replace (On/Off); of a task it shows what that task names, only."""
+_VIDEO_WIDGETS: Final = ("edit_text", "button_send", "button_reset_tracker", _KEEP)
 _ABOUT: Final = {
     "display_name": "IMPose",
-    "widgets": [
-        {"name": name, "value": None}
-        for name in ("button_run", "toggle_preserve_existing_annotations")
-    ],
+    "widgets": [{"name": name, "value": None} for name in ("button_run", _KEEP)],
     "batch_processing_mode": "default",
     "available_tasks": [
         {
             "id": "pose",
             "name": "Everybody on an image",
-            "active_widgets": {"button_run": {}},
+            "active_widgets": {"button_run": {}, _KEEP: {}},
             "batch_processing_mode": "default",
         },
         {
             "id": "video",
             "name": "From one frame to the others",
-            "active_widgets": {"edit_text": {}, "button_send": {}, "button_reset_tracker": {}},
+            "active_widgets": {name: {} for name in _VIDEO_WIDGETS},
             "batch_processing_mode": "video",
         },
     ],
@@ -197,8 +197,8 @@ class Remote:
             return Video(frames, self._engine, self._skeleton).prompt(0)
 
         shapes = await asyncio.to_thread(answer)
-        data = {"shapes": _plain(shapes), "description": "", "replace": True}
-        return JSONResponse({"success": True, "data": data})
+        # no "replace": it would overrule the desktop's switch, which keeps what is on the image
+        return JSONResponse({"success": True, "data": {"shapes": _plain(shapes)}})
 
     async def begin(self, request: Request) -> JSONResponse:
         """Take all images of a folder."""

@@ -624,8 +624,9 @@ def test_the_displayed_frame_half_written_by_another_program_waits(clip, keys):
     app.settle(1.2)
     assert app.file(5).read_bytes() == whole[:700]
     assert "left alone" in app.said
+    before = contents(app.folder)
     propagated(app, keys)  # nothing may go on from what is not saved
-    assert "could not be saved" in app.said
+    assert contents(app.folder) == before
     app.file(5).write_bytes(whole)
     app.until(lambda: not app.view.dirty, 10)
     assert joints(app.saved(5), 1)["left_wrist"] == pytest.approx(dropped)
@@ -684,36 +685,54 @@ def test_a_full_disk_when_the_app_itself_saves_loses_nothing(clip, keys, monkeyp
     assert not app.view.dirty
 
 
-def test_the_apps_own_client_of_remote_servers(clip, keys, service):
-    """What an unmodified desktop runs: one image, then video mode, over the real service."""
-    from anylabeling.services.auto_labeling.remote_server import RemoteServer
+def test_the_apps_own_remote_server_model(clip, keys, service):
+    """What an unmodified desktop does: its panel, one image, then video mode, for real."""
+    from driver import LEFT
+    from PyQt6.QtTest import QTest
 
     app = clip
-    client = service.client()
-    settings = {"server_url": client.url, "api_key": client._token}
-    config = {"type": "remote_server", "name": "remote", "display_name": "Remote"}
-    said = []
-    model = RemoteServer({**config, "remote_server_settings": settings}, said.append)
-    model._widget = app.view
-    assert list(model.get_available_models()) == ["impose"]
-    model.set_model_id("impose")
-    model.set_task("pose")
-    assert model.get_batch_processing_mode() == "default"
-    pictures = app.view.image_list
-    found = model.predict_shapes(app.view.image, pictures[12])
-    assert found.replace
-    assert len({shape.group_id for shape in found.shapes if shape.label == "nose"}) >= 2
+    propagated(app, keys)
+    before = contents(app.folder)
+    client, panel = service.client(), app.view.auto_labeling_widget
+    manager = panel.model_manager
+    for name, value in (("server_url", client.url), ("api_key", client._token)):
+        manager.update_model_config(":/remote_server.yaml", name, value)
+    if not panel.isVisible():
+        app.view.toggle_auto_labeling_widget()
+    manager.load_model(":/remote_server.yaml")
+    app.until(lambda: panel.remote_task_select_combobox.count() == 2, 30)
+    tasks, replace = panel.remote_task_select_combobox, panel.toggle_preserve_existing_annotations
 
-    model.set_task("video")
-    assert model.get_batch_processing_mode() == "video"
-    first = app.file(0).read_bytes()
-    prompted = model.predict_shapes(app.view.image, pictures[4], text_prompt="pose")
-    people = {shape.group_id for shape in prompted.shapes}
+    app.open(12)
+    assert panel.button_run.isVisible()
+    assert replace.isVisible(), "the switch that keeps what is on the image"
+    if not replace.isChecked():
+        QTest.mouseClick(replace, LEFT)
+    app.key(keys.Key_I)
+    app.until(lambda: app.file(12).read_bytes() != before["frame_00012.json"])
+    app.settle(0.3)
+    old = json.loads(before["frame_00012.json"])["shapes"]
+    assert len(app.saved(12)["shapes"]) > len(old)
+    QTest.mouseClick(replace, LEFT)
+    app.key(keys.Key_I)
+    app.until(lambda: len(app.saved(12)["shapes"]) <= len(old) + 17)
+    app.settle(0.3)
+
+    tasks.setCurrentIndex(1)
+    app.settle()
+    app.open(4)
+    panel.edit_text.setText("pose")
+    QTest.mouseClick(panel.button_send, LEFT)
+    app.until(lambda: app.file(4).read_bytes() != before["frame_00004.json"])
+    app.settle(0.3)
+    people = persons(app.saved(4))
     assert len(people) >= 2
-    model.predict_shapes(app.view.image, pictures[4], run_tracker=True)
-    assert [shape for shape in said if "rror" in shape] == []
-    assert all(persons(app.saved(frame)) == people for frame in range(5, 24))
-    assert app.file(0).read_bytes() == first
+    auto_run(app, to=10)
+    now = contents(app.folder)
+    written = {name for name in now if now[name] != before[name]} - {"frame_00012.json"}
+    assert written == {f"frame_{frame:05d}.json" for frame in range(4, 11)}
+    assert all(persons(app.saved(frame)) == people for frame in range(4, 11))
+    manager.unload_model()
 
 
 def test_a_frame_looked_at_while_it_is_written_shows_what_was_written(clip, keys):

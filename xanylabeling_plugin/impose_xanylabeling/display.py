@@ -43,6 +43,9 @@ class Display:
         self._content: bytes | None = None
         self._read: Json = {}
         self._shapes: list[Json] = []
+        self._soon = QtCore.QTimer(view)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(safely(self._catch_up))
 
     # what the host tells
 
@@ -59,7 +62,7 @@ class Display:
         if file is None or Path(path) != file or _content(file) in (None, self._content):
             return True
         self._unsaved()
-        QtCore.QTimer.singleShot(0, safely(self._catch_up))
+        self._soon.start(0)
         return False
 
     def written(self, path: str, *, well: bool) -> None:
@@ -121,7 +124,7 @@ class Display:
         if not self.view.dirty or self.view.filename != self._picture:
             return
         if self._in_hand() or not self._take_over():
-            QtCore.QTimer.singleShot(AGAIN_MS, safely(self._catch_up))
+            self._soon.start(AGAIN_MS)
         elif self.view.save_labels(self.view.get_label_file()):
             self.view.set_clean()
 
