@@ -149,6 +149,7 @@ class Requests:
         def answered(event: Json) -> None:
             if event["event"] == "started":
                 self.runs.append(event["run"])
+                self.status.say("")
             elif event["event"] in ("frame", "looked"):
                 self.status.working(title, done=event["done"], total=event["total"])
                 if event.get("outcome") == "written":
