@@ -136,8 +136,9 @@ class ZeroAttention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
         """[B, Q, C], [B, P, C], additive [B, heads or 1, Q or 1, P] -> [B, Q, C]."""
         weight, offset = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        head = self.out_proj.in_features // self.heads  # named, since nobody may have a past
         q, k, v = (
-            functional.linear(x, w, b).view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+            functional.linear(x, w, b).view(*x.shape[:2], self.heads, head).transpose(1, 2)
             for x, w, b in zip((query, key, key), weight, offset, strict=True)
         )
         score = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias
