@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from impose_core.nets.identity_losses import id_loss, training_pair
 from impose_core.nets.identity_network import IdentityNetwork
 from impose_core.training.chance import torch_chance
 from impose_core.training.identity_batches import IdentityBatch
+from impose_core.training.part import Part
 from impose_core.training.settings import Settings
 
 
-class IdentityPart(nn.Module):
-    """An identity network and its loss, as one module.
+class IdentityPart(Part):
+    """An identity network and its loss.
 
     Args:
         network: to be trained.

@@ -17,6 +17,7 @@ from impose_core.errors import StateError, UsageError
 from impose_core.training.average import Average
 from impose_core.training.checkpoint import Run
 from impose_core.training.distributed import Machine
+from impose_core.training.part import Part
 from impose_core.training.pose_part import BEFORE_CLICKS
 from impose_core.training.settings import Settings
 
@@ -91,12 +92,12 @@ def begun(network: nn.Module, settings: Settings) -> Run:
 
 
 def run_steps(
-    part: nn.Module, run: Run, batches: Batches, settings: Settings, here: Machine, *, first: int
+    part: Part, run: Run, batches: Batches, settings: Settings, here: Machine, *, first: int
 ) -> Iterator[Progress]:
     """Do steps ``first`` to ``settings.steps``; a step is done when it is yielded.
 
     Args:
-        part: the module whose ``forward(batch, step)`` gives the loss and its terms.
+        part: gives the loss of each step and its terms.
         run: its network and what belongs to it; changed in place.
         batches: of this machine.
         settings: of the run.
@@ -109,8 +110,7 @@ def run_steps(
     part.train()
     together: nn.Module = part
     if here.machines > 1:
-        # images without bodies leave some weights without a gradient
-        together = DistributedDataParallel(part, find_unused_parameters=True)
+        together = DistributedDataParallel(part, find_unused_parameters=not part.uses_all)
     weights = [w for group in run.optimizer.param_groups for w in group["params"]]
     bf16 = settings.bf16 and here.device.type == "cuda"
     wanted = range(first, settings.steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from impose_core.nets.denoising import PoseErrors, spoiled
 from impose_core.nets.feedback import decoded_again
@@ -11,6 +11,7 @@ from impose_core.nets.pose_losses import pose_losses, weighted
 from impose_core.nets.pose_network import PoseNetwork
 from impose_core.training.chance import torch_chance
 from impose_core.training.distributed import mean_over_machines
+from impose_core.training.part import Part
 from impose_core.training.pose_batches import PoseBatch
 from impose_core.training.settings import Settings
 
@@ -20,8 +21,8 @@ BEFORE_CLICKS = ("backbone", "neck", "encoder", "selection", "frame", "box_decod
 """What stays as it is where only that is trained."""
 
 
-class PosePart(nn.Module):
-    """A pose network and its losses, as one module: gradients meet across machines in it.
+class PosePart(Part):
+    """A pose network and its losses.
 
     Args:
         network: to be trained.
@@ -43,6 +44,9 @@ class PosePart(nn.Module):
         self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
         self.sigmas: Tensor
         self.errors = PoseErrors(bodies=settings.bodies)
+        # codebooks are used by what is decoded again, the rest by what is found
+        again = network.config.clickable and (settings.bodies > 0 or settings.clicks > 0)
+        self.uses_all = again and settings.part == "pose"
 
     def forward(self, batch: PoseBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one step, and what it is made of: each layer's terms, not weighted.

@@ -30,6 +30,7 @@ from impose_core.training.identity_batches import IdentityBatches, Looks
 from impose_core.training.identity_part import IdentityPart
 from impose_core.training.looks import appearances
 from impose_core.training.loop import Batches, Progress, begun, run_steps
+from impose_core.training.part import Part
 from impose_core.training.pose_batches import PoseBatches
 from impose_core.training.pose_part import PosePart
 from impose_core.training.presets import PRESETS, identity
@@ -218,7 +219,7 @@ def _network(
     return network
 
 
-def _part(task: _Task, here: Machine) -> tuple[torch.nn.Module, Batches]:
+def _part(task: _Task, here: Machine) -> tuple[Part, Batches]:
     settings, network = task.settings, task.trained.network
     share = {"machine": here.number, "machines": here.machines}
     if isinstance(network, PoseNetwork):
