@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ablation_engines import REGISTRY, Row, Start
+from benchmarks.ablation_networks import Variant, measure_variant, variants
 from benchmarks.about import about, need_data, quietly
 from benchmarks.clips import Clip, clip_named
 from benchmarks.page import write_page
@@ -64,14 +65,21 @@ def main() -> None:
                 found["clip"], found["engine"], f"{time.perf_counter() - begun:.0f} s", flush=True
             )
             rows.append(found)
+        named = [(clip, one) for clip in CLIPS for one in variants()]
+        without_clicks = list(pool.map(_found_by, *zip(*named, strict=True))) if named else []
     asked = {"start_gap": START_GAP, "window": WINDOW, "clips": list(CLIPS)}
-    write(ABLATION, {"about": about("make ablation"), **asked, "rows": rows})
+    measured = {"rows": rows, "without_clicks": without_clicks}
+    write(ABLATION, {"about": about("make ablation"), **asked, **measured})
     write_page()
 
 
 def _measure_named(clip: str, label: str) -> dict[str, Any]:
     row = next(one for one in REGISTRY if one.label == label)
     return measure(clip_named(clip), row)
+
+
+def _found_by(clip: str, variant: Variant) -> dict[str, Any]:
+    return measure_variant(clip_named(clip), variant)
 
 
 def measure(clip: Clip, row: Row, question: Question | None = None) -> dict[str, Any]:

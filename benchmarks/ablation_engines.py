@@ -7,6 +7,8 @@ switches registers once a row::
     for flags in ({"ktcp": False, "kp_ae": True}, {"ktcp": True, "kp_ae": True}):
         register("network", partial(network, **flags), **flags)
 
+The paper's network has rows where its weights are given (``ablation_networks``).
+
 What only knows how to make poses of all frames out of points on some (the protocol ``Method``)
 registers ``through(method of a start)``.
 """
@@ -16,12 +18,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.ablation_networks import Variant, pose_weights
 from benchmarks.clips import Clip
 from impose_core.config import Config
+from impose_core.engine import Engine
 from impose_core.evaluation.annotation_tools import Placement, SessionTool
 from impose_core.evaluation.baselines import Method, Tracks, hold, linear
 from impose_core.evaluation.oks import Floats
@@ -116,9 +121,11 @@ class MethodPropagator:
 class SessionMethod:
     """Our own estimate as a method: points that are new or have moved are corrections."""
 
-    def __init__(self, start: Start, config: Config | None = None) -> None:
+    def __init__(
+        self, start: Start, config: Config | None = None, engine: Engine | None = None
+    ) -> None:
         truth = start.clip.truth
-        session = Session(start.clip.frames, skeleton=truth.skeleton, config=config)
+        session = Session(start.clip.frames, skeleton=truth.skeleton, config=config, engine=engine)
         self._tool = SessionTool(session, frames=len(truth), persons=len(truth.track_id))
         self._placed = np.full(truth.xy.shape, np.nan)
 
@@ -166,3 +173,21 @@ register("forward tracks", through(partial(_tracks, way="forward")))
 register("average of tracks", through(partial(_tracks, way="average")))
 register("our estimate", through(partial(SessionMethod, config=WITHOUT_RIVALS)), rivals=False)
 register("our estimate", through(SessionMethod), rivals=True)
+
+
+def register_network(weights: Path) -> None:
+    """Add the rows of a pose network.
+
+    Raises:
+        ValueError: if there are such rows.
+    """
+    for ktcp in (False, True):
+        register("network", through(partial(_network, weights=weights, ktcp=ktcp)), ktcp=ktcp)
+
+
+def _network(start: Start, *, weights: Path, ktcp: bool) -> Method:
+    return SessionMethod(start, engine=Variant(weights=weights, ktcp=ktcp).engine())
+
+
+if (_given := pose_weights()) is not None:
+    register_network(_given)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import ablation_networks as networks
+
 CLICKS = ("0", "1", "2", "3")
 TARGETS = ("0.75", "0.85", "0.95")
 
@@ -26,6 +28,7 @@ def section(ablation: dict[str, Any]) -> list[str]:
         "`impose_core/rivals.py`.",
         "",
         *(line for clip in (None, *ablation["clips"]) for line in _table(rows, clip)),
+        *(networks.section(found) if (found := ablation.get("without_clicks")) else []),
     ]
 
 

@@ -65,7 +65,7 @@ def _row(clip: Clip, reader: MoveNet, every: int) -> dict[str, Any]:
         "every": every,
         "labelled": len(clip.truth.track_id),
         "single": _single_frames(clip, reader),
-        "tracks": _tracks(clip, reader, every),
+        "tracks": tracks(clip, Engine(reader=reader), every),
     }
 
 
@@ -84,25 +84,24 @@ def _single_frames(clip: Clip, reader: MoveNet) -> dict[str, Any]:
     return {**_found(best), "extra": extra, "seconds": spent / len(frames)}
 
 
-def _tracks(clip: Clip, reader: MoveNet, every: int) -> dict[str, Any]:
-    with Session(
-        clip.frames, skeleton=clip.truth.skeleton, engine=Engine(reader=reader)
-    ) as session:
+def tracks(clip: Clip, engine: Engine, every: int) -> dict[str, Any]:
+    """How good the poses and identities are that ``engine`` finds, looking at ``every`` frame."""
+    with Session(clip.frames, skeleton=clip.truth.skeleton, engine=engine) as session:
         for _ in session.detect(every=every):
             pass
         for _ in session.propagate():
             pass
-        tracks, seconds = session.tracks.copy(), dict(session.seconds)
+        found, seconds = session.tracks.copy(), dict(session.seconds)
     best: list[float] = []
     for t in range(len(clip.truth)):
-        known = np.isfinite(tracks.xy[t]).all(-1).any(-1)
-        best += _similar(clip, t, tracks.xy[t, known]).max(0, initial=0.0).tolist()
+        known = np.isfinite(found.xy[t]).all(-1).any(-1)
+        best += _similar(clip, t, found.xy[t, known]).max(0, initial=0.0).tolist()
     area = np.where(np.isfinite(clip.area), clip.area, np.nan)
-    scores = hota_oks(_poses(clip.truth, clip, area), _poses(tracks, clip, None)).combined
+    scores = hota_oks(_poses(clip.truth, clip, area), _poses(found, clip, None)).combined
     return {
         **_found(best),
         **scores.summary(),
-        "persons": len(tracks.track_id),
+        "persons": len(found.track_id),
         "seconds": seconds,
     }
 
