@@ -22,6 +22,7 @@ from impose_xanylabeling.poses import (  # noqa: E402
     is_human,
     is_uncertain,
     key_of,
+    missing_in,
     moved_joints,
     persons_in,
     still_wanted,
@@ -128,6 +129,14 @@ def test_what_was_touched_since_it_was_asked_is_left_alone():
     wanted = still_wanted(answer, asked, now)
     assert [(s["group_id"], s["label"]) for s in wanted] == [(1, "nose"), (2, "nose")]
     assert still_wanted(answer[:1], asked, []) == []  # deleted since
+
+
+def test_what_is_gone_from_a_file_goes_unless_a_human_touched_it():
+    asked = [point(1, n, i, i) for i, n in enumerate(NAMES)]
+    now = [asked[0], point(1, "left_wrist", 50, 50), asked[2]]  # the second was moved since
+    assert missing_in(asked[2:], asked, now) == {(1, "nose", "point")}
+    assert missing_in([], asked, []) == set()  # deleted since
+    assert missing_in([], [], now) == set()  # drawn since
 
 
 def test_who_is_there():
