@@ -27,8 +27,8 @@ def providers(device: str) -> list[str]:
     if _PROVIDER[device] not in available:
         raise DeviceError(
             f"Expected an onnxruntime that computes on a GPU, got {', '.join(available)}.",
-            hint="pip uninstall onnxruntime, then pip install 'impose[gpu]'; both packages have "
-            "the same files, so only one may be installed.",
+            hint="onnxruntime-gpu has the same files as onnxruntime, so only one may be installed: "
+            "pip uninstall onnxruntime; pip install --force-reinstall --no-deps onnxruntime-gpu",
         )
     return [_PROVIDER[device]]
 

@@ -282,7 +282,7 @@ def test_a_gpu_that_onnxruntime_cannot_use_is_an_error(monkeypatch):
     assert providers("cpu") == ["CPUExecutionProvider"]
     with pytest.raises(DeviceError, match="GPU") as error:
         providers("cuda")
-    assert "impose[gpu]" in error.value.hint
+    assert "onnxruntime-gpu" in error.value.hint
     with pytest.raises(DeviceError, match="'tpu'"):
         providers("tpu")
 

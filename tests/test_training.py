@@ -402,7 +402,7 @@ def test_clicks_alone_leave_everything_before_them(clips):
     before = {name: weight.clone() for name, weight in part.network.state_dict().items()}
     batches = PoseBatches(clips, given_settings, label=1)
     with machine("cpu") as here:
-        (first, *_) = list(run_steps(part, run, batches, given_settings, here, first=0))
+        (first, *_) = list(run_steps(part, run, batches, given_settings, here))
     assert {name.split(".")[0] for name in first.terms} == {"repair", "clicks", "propagated"}
     moved = {
         name.split(".")[0]
@@ -439,7 +439,7 @@ def test_a_loss_that_is_no_number_stops_the_run(clips):
     run = begun(part.network, given_settings)
     batches = PoseBatches(clips, given_settings, label=1)
     with machine("cpu") as here, pytest.raises(StateError, match="step 1"):
-        list(run_steps(part, run, batches, given_settings, here, first=0))
+        list(run_steps(part, run, batches, given_settings, here))
 
 
 def test_the_average_follows_slowly():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -154,6 +155,24 @@ def test_steps_after_the_last_checkpoint_are_done_again(tmp_path):
     assert [p.step for p in trained(tmp_path / "parts", resume=True)] == [3, 4]
     same(tmp_path / "whole" / runs.WEIGHTS, tmp_path / "parts" / runs.WEIGHTS)
     assert len((tmp_path / "parts" / runs.LOG).read_text().splitlines()) == 4
+
+
+def test_an_interrupt_amid_a_step_waits_for_its_end(tmp_path, monkeypatch):
+    trained(tmp_path / "whole")
+    step, done = torch.optim.AdamW.step, []
+
+    def interrupted(self, *arguments):
+        done.append(step(self, *arguments))
+        if len(done) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.optim.AdamW, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            trained(tmp_path / "parts")
+    assert [p.step for p in trained(tmp_path / "parts", resume=True)] == [3, 4]
+    for name in (runs.WEIGHTS, runs.CHECKPOINT):
+        same(tmp_path / "whole" / name, tmp_path / "parts" / name)
 
 
 def test_another_run_cannot_be_resumed(tmp_path):
@@ -330,7 +349,7 @@ def overfitted(clips, given_settings, **network):
     run = begun(part.network, given_settings)
     batches = PoseBatches(clips, given_settings, label=1)
     with machine("cpu") as here:
-        said = list(run_steps(part, run, batches, given_settings, here, first=0))
+        said = list(run_steps(part, run, batches, given_settings, here))
     return part.network.eval(), batches.at(0), said
 
 
@@ -389,7 +408,7 @@ def test_the_identities_of_a_clip_can_be_learned():
     run = begun(network, given_settings)
     batches = IdentityBatches(clips, given_settings, config, looks={})
     with machine("cpu") as here:
-        said = list(run_steps(part, run, batches, given_settings, here, first=0))
+        said = list(run_steps(part, run, batches, given_settings, here))
     assert np.mean([p.loss for p in said[-10:]]) < said[0].loss * 0.6
     batch = batches.at(1000)
     network.eval()

@@ -22,17 +22,18 @@ MOMENTS: Final = ("exp_avg", "exp_avg_sq", "step")
 """What AdamW keeps of each weight."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Run:
-    """What a step changes."""
+    """What a step changes; ``done`` is how many there were."""
 
     network: nn.Module
     optimizer: torch.optim.AdamW
     average: Average | None
+    done: int = 0
 
 
-def save_checkpoint(path: Path, run: Run, *, step: int, about: Mapping[str, Any]) -> None:
-    """Write the state after ``step`` steps; ``about`` is JSON that must be equal on resuming.
+def save_checkpoint(path: Path, run: Run, *, about: Mapping[str, Any]) -> None:
+    """Write the state after the last step; ``about`` is JSON that must be equal on resuming.
 
     Raises:
         OutputError: if the file cannot be written; the one before stays.
@@ -44,15 +45,12 @@ def save_checkpoint(path: Path, run: Run, *, step: int, about: Mapping[str, Any]
     if run.average is not None:
         tensors |= {f"average/{name}": value for name, value in run.average.weights.items()}
     kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    said = json.dumps({"step": step, "about": about}, sort_keys=True)
+    said = json.dumps({"step": run.done, "about": about}, sort_keys=True)
     write_bytes(path, save(kept, metadata={"format": FORMAT, "impose": said}))
 
 
-def load_checkpoint(path: Path, run: Run, *, about: Mapping[str, Any]) -> int:
+def load_checkpoint(path: Path, run: Run, *, about: Mapping[str, Any]) -> None:
     """Bring ``run`` to where it was.
-
-    Returns:
-        How many steps were done.
 
     Raises:
         StateError: if the file cannot be read, is damaged, or is of another run.
@@ -80,7 +78,7 @@ def load_checkpoint(path: Path, run: Run, *, about: Mapping[str, Any]) -> int:
             }
     if run.average is not None:
         run.average.load(groups["average"])
-    return step
+    run.done = step
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], int, dict[str, Any]]:

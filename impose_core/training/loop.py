@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -92,9 +94,9 @@ def begun(network: nn.Module, settings: Settings) -> Run:
 
 
 def run_steps(
-    part: Part, run: Run, batches: Batches, settings: Settings, here: Machine, *, first: int
+    part: Part, run: Run, batches: Batches, settings: Settings, here: Machine
 ) -> Iterator[Progress]:
-    """Do steps ``first`` to ``settings.steps``; a step is done when it is yielded.
+    """Do the steps that are not done yet. An interrupt waits until a step has changed everything.
 
     Args:
         part: gives the loss of each step and its terms.
@@ -102,7 +104,6 @@ def run_steps(
         batches: of this machine.
         settings: of the run.
         here: this machine.
-        first: how many steps were done before.
 
     Raises:
         StateError: if the loss is no number any more.
@@ -113,7 +114,7 @@ def run_steps(
         together = DistributedDataParallel(part, find_unused_parameters=not part.uses_all)
     weights = [w for group in run.optimizer.param_groups for w in group["params"]]
     bf16 = settings.bf16 and here.device.type == "cuda"
-    wanted = range(first, settings.steps)
+    wanted = range(run.done, settings.steps)
     for step, batch in _ahead(batches.at, wanted, settings.workers):
         lr = _set_rate(run, settings, step)
         with _repeatable(here.device):
@@ -129,9 +130,11 @@ def run_steps(
                     f"{length}.",
                     hint="Lower 'lr', or raise 'warmup', and resume from the last checkpoint.",
                 )
-            run.optimizer.step()
-        if run.average is not None:
-            run.average.follow(run.network, step + 1)
+            with undivided():
+                run.optimizer.step()
+                if run.average is not None:
+                    run.average.follow(run.network, step + 1)
+                run.done = step + 1
         yield Progress(step=step + 1, loss=total, terms=said, lr=lr, norm=length)
 
 
@@ -140,6 +143,26 @@ def rate(settings: Settings, step: int) -> float:
     rise = min(1.0, (step + 1) / max(settings.warmup, 1))
     dropped = sum(step >= share * settings.steps for share in settings.drops)
     return rise * float(0.1**dropped)
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until what happens inside is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread alone
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for waited in came:
+        signal.raise_signal(waited)
 
 
 def _set_rate(run: Run, settings: Settings, step: int) -> float:

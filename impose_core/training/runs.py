@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -131,31 +132,24 @@ def _trained(request: Request, task: _Task, here: Machine) -> Iterator[Progress]
     settings, network = task.settings, task.trained.network.to(here.device)
     run = begun(network, settings)
     part, batches = _part(task, here)
-    done = 0
     checkpoint = request.out / CHECKPOINT
     if request.resume:
-        done = load_checkpoint(checkpoint, run, about=task.about)
+        load_checkpoint(checkpoint, run, about=task.about)
     if here.first:
         _write_config(request, task)
-        _cut_log(request.out / LOG, done)
-    saved = done
-
-    def save() -> None:
-        if here.first:
-            save_checkpoint(checkpoint, run, step=done, about=task.about)
-
+        _cut_log(request.out / LOG, run.done)
+    saved = run.done
     try:
-        for progress in run_steps(part.to(here.device), run, batches, settings, here, first=done):
-            done = progress.step
+        for progress in run_steps(part.to(here.device), run, batches, settings, here):
             if here.first:
                 _log(request.out / LOG, progress)
-            if done % settings.save_every == 0:
-                save()
-                saved = done
+                if run.done % settings.save_every == 0:
+                    save_checkpoint(checkpoint, run, about=task.about)
+                    saved = run.done
             yield progress
     finally:
-        if done > saved:
-            save()
+        if here.first and run.done > saved:
+            save_checkpoint(checkpoint, run, about=task.about)
     if here.first:
         if run.average is not None:
             run.average.give(network)
@@ -282,5 +276,14 @@ def _log(path: Path, progress: Progress) -> None:
 
 def _cut_log(path: Path, done: int) -> None:
     """Forget steps after the checkpoint: they are done again."""
-    lines = path.read_text(encoding="utf-8").splitlines()[:done] if path.exists() else []
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [line for line in lines if _step_of(line) <= done]
+    write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _step_of(line: str) -> float:
+    """Of a line of the log; infinity of one that broke off."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
