@@ -304,6 +304,15 @@ def test_a_video_document_and_the_folder_of_its_frames(folder):
     assert clip.frames[0].instances.track_id.tolist() == [1, 2]
 
 
+def test_a_frame_of_a_video_that_nobody_labelled_is_not_an_empty_one(folder):
+    document = json.loads((folder / "labels.json").read_text())
+    last = document["images"][2]["id"]
+    document["annotations"] = [a for a in document["annotations"] if a["image_id"] != last]
+    (folder / "sparse.json").write_text(json.dumps(document))
+    (clip,) = open_sources((f"{folder / 'sparse.json'}={folder / 'frames'}",)).clips
+    assert [frame.index for frame in clip.frames] == [0, 1]
+
+
 def test_pictures_of_several_sizes_are_found_by_name(folder):
     clips = open_sources((f"{folder / 'pictures.json'}={folder / 'pictures'}",))
     assert [clip.read(0).shape[1] for clip in clips.clips] == [61, 62]

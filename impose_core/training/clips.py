@@ -113,7 +113,9 @@ def _clip(sequence: PoseSequence, media: Path, every: tuple[PoseSequence, ...]) 
             f"Expected labels of one video beside {media}, got {len(every)} videos or pictures.",
             hint="Give the folder that holds the images instead.",
         )
-    frames = tuple(frame for frame in sequence.frames if frame.labelled)
+    # a video's frame without persons is mostly one nobody labelled, a picture's is a picture
+    video = len(sequence.frames) > 1
+    frames = tuple(f for f in sequence.frames if f.labelled and (len(f.instances) or not video))
     pixels = _Pixels(media, frames, named=len(every) > 1)
     return Clip(name=sequence.name or media.name, frames=frames, read=pixels.read)
 
