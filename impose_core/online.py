@@ -257,7 +257,9 @@ def _seen(
     ]
     if engine.reader is None or not looked:
         return found
-    priors = _priors([persons[n].xy for n in looked], [known[n] for n in looked], engine.reader)
+    priors = _priors(
+        [(persons[n].xy, at) for n in looked if (at := known[n]) is not None], engine.reader
+    )
     seen = engine.reader.read([image] * len(looked), views_around(engine.reader, priors))
     for row, n in enumerate(looked):
         at = known[n]
@@ -270,19 +272,19 @@ def _seen(
 
 
 def _priors(
-    xy: Sequence[NDArray[np.float64]],
-    known: Sequence[NDArray[np.int64] | None],
-    reader: PoseReader,
+    bodies: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]], reader: PoseReader
 ) -> Priors:
-    """Where bodies [K, 2] are to be looked for; nothing is pinned."""
-    joints = [
-        renamed(one[None], inverse(at, reader.skeleton), np.nan)[0]
-        for one, at in zip(xy, known, strict=True)
-        if at is not None
-    ]
-    places = np.stack(joints)
+    """Where to look for bodies [K, 2], given with their joints' places among the reader's.
+
+    Nothing is pinned: a state does not tell human points from others.
+    """
+    places = np.stack(
+        [renamed(xy[None], inverse(at, reader.skeleton), np.nan)[0] for xy, at in bodies]
+    )
     return Priors(
-        box_xyxy=extents_of(np.stack(xy)), xy=places, pinned=np.zeros(places.shape[:2], bool)
+        box_xyxy=extents_of(np.stack([xy for xy, _ in bodies])),
+        xy=places,
+        pinned=np.zeros(places.shape[:2], bool),
     )
 
 
