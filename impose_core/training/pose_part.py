@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from impose_core.nets.decoder_layer import Beside
 from impose_core.nets.denoising import PoseErrors, spoiled
 from impose_core.nets.feedback import decoded_again
+from impose_core.nets.memory import Memory
 from impose_core.nets.pose_losses import pose_losses, weighted
-from impose_core.nets.pose_network import PoseNetwork
+from impose_core.nets.pose_network import PoseNetwork, Steps
+from impose_core.nets.prior_groups import Looked, PriorGroups, read_priors
 from impose_core.training.chance import torch_chance
 from impose_core.training.distributed import mean_over_machines
 from impose_core.training.part import Part
@@ -68,7 +71,8 @@ class PosePart(Part):
                 network, memory, steps, batch.truths, self.sigmas, rounds=settings.clicks
             )
         if clickable and batch.prior_boxes is not None and batch.prior_keypoints is not None:
-            propagated = network.decoding_steps(memory, batch.prior_boxes, batch.prior_keypoints)
+            priors = _apart(batch.prior_boxes, batch.prior_keypoints)
+            propagated = [read_priors(network, _seen(network, memory, steps), priors)]
         losses = pose_losses(
             steps,
             [*clicks, *propagated],
@@ -81,6 +85,30 @@ class PosePart(Part):
         if settings.part == "clicks":
             named = {name: loss for name, loss in named.items() if name.startswith(OF_CLICKS)}
         return weighted(named), {name: loss.detach() for name, loss in named.items()}
+
+
+def _apart(boxes: Tensor, keypoints: Tensor) -> PriorGroups:
+    """Priors that do not see each other, none of them pinned."""
+    pinned = torch.zeros(keypoints.shape[:-1], dtype=torch.bool, device=boxes.device)
+    group = torch.arange(boxes.shape[1], device=boxes.device).expand(len(boxes), -1)
+    return PriorGroups(boxes=boxes, keypoints=keypoints, pinned=pinned, group=group)
+
+
+def _seen(network: PoseNetwork, memory: Memory, steps: Steps) -> Looked:
+    """A pass as ``read_priors`` takes it, with gradients, and without spoiled bodies."""
+    rest = slice(steps.denoising, None)
+    states = [(steps.queries.content, steps.queries.reference)]
+    states += [(boxes.tokens[:, rest], boxes.reference[:, rest]) for boxes in steps.boxes[:-1]]
+    return Looked(
+        memory=memory,
+        people=steps.poses[-1],
+        beside=tuple(
+            Beside(tokens, network.frame.place(reference.detach(), memory)[0])
+            for tokens, reference in states
+        ),
+        box_values=network.box_decoder.values(memory),
+        joint_values=network.keypoint_decoder.values(memory),
+    )
 
 
 def _told_apart(name: str, clicks: int) -> str:
