@@ -127,15 +127,8 @@ def test_a_gpu_function_without_a_gpu_says_so():
     onnxruntime = pytest.importorskip("onnxruntime")
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("there may be a GPU")
-    with pytest.raises(DeviceError, match="CUDA"):
+    with pytest.raises(DeviceError, match="computes on a GPU, got"):
         engines.warm_engine({"IMPOSE_DEVICE": "cuda"})
-
-
-def test_the_gpu_reader_replaces_what_the_reader_loads():
-    """Should MoveNet rename its networks, this says so before a GPU does."""
-    for network in ("_thunder", "_multipose"):
-        assert network in vars(engines.MoveNet)
-        assert network in vars(engines.MoveNetOnCuda)
 
 
 def test_the_body_limit_is_nuclio_s_form():

@@ -18,6 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from impose_core.errors import UsageError
+from impose_core.onnx_device import check_device, providers
 from impose_core.readers.heatmaps import modes
 from impose_core.readers.multipose import CELL, Bodies, bodies, fitted
 from impose_core.readers.people import as_bodies, as_seen, chosen, distinct, extents
@@ -53,13 +54,18 @@ class MoveNet:
     Args:
         threads: how many views at a time; without, ``OMP_NUM_THREADS`` or as many as there are
             cores.
+        device: "cpu" or "cuda".
+
+    Raises:
+        DeviceError: by the first look or reading, if onnxruntime cannot compute there.
     """
 
     name = "movenet"
     skeleton = COCO17
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, *, threads: int | None = None, device: str = "cpu") -> None:
         wanted = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1
+        self._device = device
         self._workers = ThreadPoolExecutor(wanted, thread_name_prefix="movenet")
 
     def views(self, extents: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -146,11 +152,11 @@ class MoveNet:
 
     @cached_property
     def _thunder(self) -> Any:
-        return _session("movenet-thunder")
+        return _session("movenet-thunder", self._device)
 
     @cached_property
     def _multipose(self) -> Any:
-        return _session("movenet-multipose")
+        return _session("movenet-multipose", self._device)
 
 
 def _check(image: Image) -> None:
@@ -162,10 +168,11 @@ def _check(image: Image) -> None:
         )
 
 
-def _session(name: str) -> Any:
+def _session(name: str, device: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        read_weights(name), options, providers=["CPUExecutionProvider"]
-    )
+    wanted = providers(device)
+    session = onnxruntime.InferenceSession(read_weights(name), options, providers=wanted)
+    check_device(session.get_providers(), device)
+    return session
