@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from impose_core.cli.doctor import print_doctor
 from impose_core.cli.engines import READERS, SEEING, TRACKERS, TrackerChoice, engine_of
 from impose_core.cli.evaluate import AUTO, Request, evaluate_files
 from impose_core.cli.export import export
+from impose_core.cli.identity import identity_of
 from impose_core.cli.models import models
 from impose_core.cli.outcome import reported
 from impose_core.cli.propagate import Outputs, propagate_video
@@ -149,6 +151,10 @@ def detect(
     ] = DETECT_EVERY,
     reader: Annotated[str, typer.Option(help=f"Sees people: {', '.join(SEEING)}.")] = SEEING[0],
     weights: Weights = None,
+    identity: Annotated[
+        Path | None,
+        typer.Option(help="An ID decoder (.safetensors) that says who is who; from 'train'."),
+    ] = None,
     overlay: Overlay = None,
     sheet: Sheet = None,
     as_json: Json = False,
@@ -159,9 +165,10 @@ def detect(
     """
     with reported(as_json=as_json):
         found = Found(out=out, overlay=overlay, sheet=sheet)
-        detect_people(
-            video, found, engine=engine_of(reader, weights=weights), every=every, as_json=as_json
-        )
+        engine = engine_of(reader, weights=weights)
+        if identity is not None:
+            engine = replace(engine, identity=identity_of(identity))
+        detect_people(video, found, engine=engine, every=every, as_json=as_json)
 
 
 @app.command()

@@ -20,19 +20,27 @@ SPEAKS = 0.2
 class _Seen(Protocol):
     """``impose_core.identity_model.SeenBodies``, which lies above this package."""
 
-    xy: NDArray[np.float64]
-    score: NDArray[np.float64]
-    appearance: NDArray[np.float64]
-    width: int
-    height: int
+    @property
+    def xy(self) -> NDArray[np.float64]: ...
+    @property
+    def score(self) -> NDArray[np.float64]: ...
+    @property
+    def appearance(self) -> NDArray[np.float64]: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
 
 
 class _History(Protocol):
     """``impose_core.trajectory_bank.History``."""
 
-    feature: NDArray[np.float32]
-    word: NDArray[np.int64]
-    missing: NDArray[np.bool_]
+    @property
+    def feature(self) -> NDArray[np.float32]: ...
+    @property
+    def word(self) -> NDArray[np.int64]: ...
+    @property
+    def missing(self) -> NDArray[np.bool_]: ...
 
 
 class NetworkIdentity:
