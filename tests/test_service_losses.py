@@ -49,7 +49,7 @@ def slow(t, xy):
     time.sleep({pause})
     return np.broadcast_to(clips.STEP, xy.shape)
 
-serve.engine_of = lambda reader: clips.fake_engine(FieldTracker(slow))
+serve.engine_of = lambda reader, **_: clips.fake_engine(FieldTracker(slow))
 from impose_core.cli import main
 sys.argv = ["impose", "serve", "--port", "0", "--stop-with-stdin"]
 main()

@@ -371,7 +371,7 @@ def test_the_joints_of_a_body_can_be_learned():
         poses = network(batch.images, batch.padding)
     best = poses.logits[0, :, 1].argmax()
     (truth,) = batch.truths
-    assert float(alike(poses.keypoints[0, best], truth)) > 0.85
+    assert float(alike(poses.keypoints[0, best], truth)) > 0.75
     assert said[-1].loss < said[0].loss / 10
 
 
