@@ -39,8 +39,9 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# a process for each core, each on one thread; a file's tests share what they set up
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 # X-AnyLabeling itself, in an environment of its own (1.4 GB); offscreen
 XANY := .venv-xanylabeling
